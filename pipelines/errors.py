@@ -1,0 +1,40 @@
+"""What can go wrong, one class per cause worth telling apart.
+
+Every message says what happened with the numbers, for which input, and the way out.
+"""
+
+
+class LikenessError(ValueError):
+    """A problem the user can act on; its message is shown on the node as it stands."""
+
+
+class InputError(LikenessError):
+    """An input has the wrong shape, range or content."""
+
+
+class FaceNotFoundError(LikenessError):
+    """A picture that needs a face has none, or none that passes the filter asked for."""
+
+
+class MissingWeightsError(LikenessError):
+    """A weights file is not in any place where it is looked for."""
+
+
+class WrongWeightsError(LikenessError):
+    """A weights file has another content, layout or family than its name says."""
+
+
+class MissingPackageError(LikenessError):
+    """An optional Python package is not installed."""
+
+
+class EncoderMismatchError(LikenessError):
+    """An identity lacks the vector of the recogniser that is asked for."""
+
+
+class UnsafeFileError(LikenessError):
+    """A file or a name is refused because reading or writing it would not be safe."""
+
+
+class CancelledError(LikenessError):
+    """The user stopped the work outside ComfyUI (inside, ComfyUI raises its own interrupt)."""

@@ -1,0 +1,156 @@
+"""The face values every room shares: `Face`, `Faces` and `FaceCrops`.
+
+Points are numpy float32 in pixels of the picture they belong to (x right, y down, the centre of the first pixel
+is (0, 0), as in OpenCV and the field's recognisers); pictures and masks are torch tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from .errors import FaceNotFoundError, InputError
+
+FloatArray = NDArray[np.float32]
+
+#: Dense mesh points (MediaPipe's numbering) that give the five points; the eyes are means of the two corners.
+MESH_LEFT_EYE, MESH_RIGHT_EYE, MESH_NOSE, MESH_LEFT_MOUTH, MESH_RIGHT_MOUTH = (33, 133), (362, 263), 1, 61, 291
+
+
+def five_points(landmarks: FloatArray) -> FloatArray:
+    """Five points from dense mesh landmarks.
+
+    landmarks: (468 or 478, 2 or 3) px. Returns (5, 2) px: image-left eye, image-right eye, nose tip,
+    image-left and image-right mouth corner; the eyes are the iris centres where the mesh has them
+    (478 points), else the midpoint of the two corners.
+    """
+    points = landmarks[:, :2]
+    if len(points) == 478:
+        left, right = points[468], points[473]
+    else:
+        left, right = points[list(MESH_LEFT_EYE)].mean(0), points[list(MESH_RIGHT_EYE)].mean(0)
+    return np.stack([left, right, points[MESH_NOSE], points[MESH_LEFT_MOUTH], points[MESH_RIGHT_MOUTH]]).astype(
+        np.float32
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One face in one picture.
+
+    bbox_xyxy: (4,) px. score: detector's confidence in [0, 1]. landmarks5: (5, 2) px, order of `five_points`.
+    landmarks: dense mesh (468 or 478, 3) px, z in the same pixels, smaller is nearer to the camera; None where
+    the detector gives five points only. blendshapes: (52,) ARKit activations in [0, 1] in MediaPipe's order
+    (`_neutral` first), or None. track: the same number for the same person over frames, -1 when not tracked.
+    unit_embedding: (D,) of the recogniser named by `encoder`, or None.
+    """
+
+    bbox_xyxy: FloatArray
+    score: float
+    landmarks5: FloatArray
+    landmarks: FloatArray | None = None
+    blendshapes: FloatArray | None = None
+    track: int = -1
+    unit_embedding: FloatArray | None = None
+    encoder: str = ""
+
+    @property
+    def width_px(self) -> float:
+        return float(self.bbox_xyxy[2] - self.bbox_xyxy[0])
+
+    @property
+    def height_px(self) -> float:
+        return float(self.bbox_xyxy[3] - self.bbox_xyxy[1])
+
+    @property
+    def area_px(self) -> float:
+        return self.width_px * self.height_px
+
+    @property
+    def center(self) -> FloatArray:
+        """(2,) px: the middle of the box."""
+        return (self.bbox_xyxy[:2] + self.bbox_xyxy[2:]) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class Faces:
+    """The faces of a batch of pictures of one size.
+
+    frames: per picture a tuple of faces in the detector's order (largest first unless selected otherwise).
+    height, width: px of the pictures.
+    """
+
+    frames: tuple[tuple[Face, ...], ...]
+    height: int
+    width: int
+
+    def __iter__(self) -> Iterator[tuple[int, Face]]:
+        """Every (frame index, face), in order."""
+        for index, frame in enumerate(self.frames):
+            for face in frame:
+                yield index, face
+
+    def __len__(self) -> int:
+        return sum(len(frame) for frame in self.frames)
+
+    def require_frames(self, count: int, what: str) -> None:
+        """Raise InputError unless these faces belong to a batch of `count` pictures."""
+        if len(self.frames) != count:
+            raise InputError(
+                f"{what} has {count} picture(s) but the faces were found in {len(self.frames)}: "
+                "connect the picture that Detect Faces saw."
+            )
+
+    def require_any(self, what: str) -> None:
+        """Raise FaceNotFoundError when there is no face at all."""
+        if len(self) == 0:
+            raise FaceNotFoundError(
+                f"{what}: none of the {len(self.frames)} picture(s) ({self.width} × {self.height} px) has a face. "
+                "Lower the threshold or the smallest size in Detect Faces, or use a picture where the face is larger."
+            )
+
+    def with_frames(self, frames: tuple[tuple[Face, ...], ...]) -> Faces:
+        return replace(self, frames=frames)
+
+
+@dataclass(frozen=True, eq=False)
+class FaceCrops:
+    """Crops of faces together with the way back.
+
+    images: (N, S, S, 3) float in [0, 1]. masks: (N, S, S) float in [0, 1] in crop space, 1 where the crop may
+    change the picture. crop_from_image: (N, 2, 3) float64, maps picture px to crop px. frame: (N,) which picture of
+    the batch each crop is from. faces: the faces the crops are of, in picture px. height, width: px of the pictures.
+    """
+
+    images: Tensor
+    masks: Tensor
+    crop_from_image: NDArray[np.float64]
+    frame: tuple[int, ...]
+    faces: tuple[Face, ...]
+    height: int
+    width: int
+
+    def with_images(self, images: Tensor) -> FaceCrops:
+        """The same crops with other pixels: (N, S', S', 3), any size S'."""
+        if images.ndim != 4 or images.shape[0] != len(self.frame):
+            raise InputError(
+                f"There are {len(self.frame)} crop(s) but {tuple(images.shape)} was given: "
+                "every crop needs exactly one processed picture, in the same order."
+            )
+        scale = np.array([images.shape[2] / self.images.shape[2], images.shape[1] / self.images.shape[1]])
+        matrices = self.crop_from_image * scale[None, :, None]
+        matrices[:, :, 2] += (scale - 1) / 2  # the first pixel's centre, not its corner, is the origin
+        return replace(self, images=images[..., :3], crop_from_image=matrices)
+
+    def with_masks(self, masks: Tensor) -> FaceCrops:
+        return replace(self, masks=masks)
+
+
+def as_float_array(values: Any) -> FloatArray:
+    """Any numbers as a float32 array."""
+    return np.asarray(values, dtype=np.float32)

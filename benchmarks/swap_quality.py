@@ -55,7 +55,8 @@ def measure_swap(analysis: FaceAnalysis, source: Tensor, target: Tensor) -> list
 def measure_pair(analysis: FaceAnalysis, source: Tensor, target: Tensor, result: Tensor, mask: Tensor) -> list[Figure]:
     """The figures of one swap of the largest faces.
 
-    source, target, result: (1, H, W, 3) float in [0, 1]; result and target of one size. mask: (1, H, W), the stitcher's.
+    source, target, result: (1, H, W, 3) float in [0, 1]; result and target of one size. mask: (1, H, W), what the
+    stitcher used.
     Raises FaceNotFoundError when one of the pictures shows no face.
     """
     before, after = _largest(analysis, target, "The target"), _largest(analysis, result, "The result")
@@ -65,9 +66,7 @@ def measure_pair(analysis: FaceAnalysis, source: Tensor, target: Tensor, result:
     hull = grown_hull(_points(before), (target.shape[1], target.shape[2]), HULL_GROWTH)
     expression = np.abs(_blendshapes(after) - _blendshapes(before))
     size = (target.shape[1], target.shape[2])
-    turn = np.subtract(
-        rotation_from_landmarks(_points(after), size), rotation_from_landmarks(_points(before), size)
-    )
+    turn = np.subtract(rotation_from_landmarks(_points(after), size), rotation_from_landmarks(_points(before), size))
     outside = float((changed & (mask[0].numpy() == 0)).sum())
     return [
         Figure("identity distance to the source", to_source, 0.40),

@@ -65,7 +65,11 @@ class Raster:
         by_x = (rise[:, 0] * edges[:, 1, 1:] - rise[:, 1] * edges[:, 0, 1:]) * inverse
         by_y = (rise[:, 1] * edges[:, 0, :1] - rise[:, 0] * edges[:, 1, :1]) * inverse
         from_corner = np.stack([self.x, self.y], 1) - corners[self.triangle, 0]
-        base = values[self.triangle, 0] + by_x[self.triangle] * from_corner[:, :1] + by_y[self.triangle] * from_corner[:, 1:]
+        base = (
+            values[self.triangle, 0]
+            + by_x[self.triangle] * from_corner[:, :1]
+            + by_y[self.triangle] * from_corner[:, 1:]
+        )
         return base.astype(np.float32), by_x[self.triangle].astype(np.float32)
 
 
@@ -90,9 +94,7 @@ def rasterise(
     triangle, y, low, length = triangle[keep], y[keep], low[keep], length[keep]
     run = np.repeat(np.arange(len(length)), length)
     step = np.arange(len(run)) - np.repeat(np.cumsum(length) - length, length)
-    return Raster(
-        points[:, :2].astype(np.float32), triangles[order], size_hw, triangle, low, y, length, run, step
-    )
+    return Raster(points[:, :2].astype(np.float32), triangles[order], size_hw, triangle, low, y, length, run, step)
 
 
 def _runs(
@@ -119,7 +121,12 @@ def _runs(
         low = np.where(slope > 0, np.maximum(low, bound), low)
         high = np.where(slope < 0, np.minimum(high, bound), high)
         high = np.where((slope == 0) & (value + slack < 0), -1.0, high)
-    return triangle, y, np.ceil(np.clip(low, -1, width)).astype(np.int64), np.floor(np.clip(high, -1, width)).astype(np.int64)
+    return (
+        triangle,
+        y,
+        np.ceil(np.clip(low, -1, width)).astype(np.int64),
+        np.floor(np.clip(high, -1, width)).astype(np.int64),
+    )
 
 
 def _cross(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -72,7 +72,7 @@ def check_pictures(images: Tensor, faces: Faces) -> None:
 def box_masks(
     images: Tensor, frame: tuple[int, ...], matrices: NDArray[np.float64], size: int, feather: float
 ) -> Tensor:
-    """(N, size, size): 1 inside the crop, falling to 0 at its border over `feather` times its side, 0 off the picture."""
+    """(N, size, size): 1 inside the crop, falling to 0 at its border over `feather` of its side, 0 off the picture."""
     centre = torch.arange(size, dtype=torch.float32)
     border = torch.minimum(centre, size - 1 - centre) / max(feather * size, 1e-6)
     ramp = border.clamp(0, 1)

@@ -34,7 +34,8 @@ def stitch_faces(
 
     Returns the pictures and the mask used (B, H, W). Outside the mask they are the input bit for bit; where a crop is
     what `crop_pictures` makes of the input, they are the input to rounding: concretely
-    current + m * (crop - lerp(picture, its crop brought back, unchanged)), with `unchanged` 1 where crop and picture agree.
+    current + m * (crop - lerp(current, the picture's own crop brought back, unchanged)), `unchanged` being 1 where the
+    two crops agree.
     Raises InputError when pictures, crops or mask do not belong together.
     """
     _check(images, crops, blend, mask)

@@ -1,4 +1,4 @@
-"""What is drawn for one swap: the face's mesh, a collar around it that absorbs the change of outline, and per-pixel maps."""
+"""What is drawn for one swap: the face's mesh, and a collar around it that absorbs the change of outline."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Drawing:
 
     new: (V, 2) px of the window, where they are drawn. target: (V, 2) px of the window, what of the target's picture
     lies there before the change of shape. source: (V, 2) px of the source's crop. inside: (V,) edges from the oval,
-    negative in the collar down to -1 at its outer edge. depth: (V,), larger is further away. height: of the window in px.
+    negative in the collar down to -1 at its outer edge. depth: (V,), larger is further away. height: of the
+    window in px.
     """
 
     new: FloatArray

@@ -19,14 +19,16 @@ from .layout import KEYS, spread_matrix
 #: (N, 478, 3) px to (N, 52) activations.
 Blendshapes = Callable[[Tensor], Tensor]
 
-_STEPS = 4
+_STEPS = 3
 _PROBE = 0.5  # of a handle's usual move, for the numerical derivative
 _LIMIT = 2.5  # usual moves a handle may be pulled at most
 _CERTAIN = 1e-4  # activations nearer to 0 or 1 count as this near
 _IRIS_RADIUS = 0.21  # of the eye's width, in the neutral face
 
 #: What pulling a handle by its usual move costs: brows and lips belong to the person, irises follow freely.
-_MOUTH, _LIDS, _BROWS, _LIPS, _GAZE = 0.012, 0.005, 0.03, 0.03, 0.003
+_CORNERS, _LIDS, _BROWS, _LIPS, _GAZE = 0.03, 0.005, 0.06, 0.06, 0.003
+#: Where the mouth lies is the person's, and moving it would nod the head.
+_WHOLE_MOUTH = 0.1
 
 
 class ExpressionKeeper:
@@ -46,7 +48,7 @@ class ExpressionKeeper:
         """
         fields, slopes, cost = _in_picture(target), self.slopes(), np.diag(_costs())
         wanted, now = self._activations(np.stack([target, moved]))
-        amount = np.zeros(len(fields))
+        amount, pulled = np.zeros(len(fields)), moved
         for step in range(_STEPS):
             jacobian = slopes * np.maximum(now * (1 - now), 0.01)[:, None]
             change = np.linalg.solve(jacobian.T @ jacobian + cost, jacobian.T @ (wanted - now) - cost @ amount)
@@ -58,11 +60,12 @@ class ExpressionKeeper:
 
     def slopes(self) -> NDArray[np.float64]:
         """(52, K): how the logit of each activation of the neutral face rises when a handle is pulled."""
-        if self._slopes is None:
+        slopes = self._slopes
+        if slopes is None:
             face = _neutral_face()
             logits = _logit(self._activations(np.concatenate([face[None], face + _PROBE * _in_picture(face)])))
-            self._slopes = (logits[1:] - logits[0]).T / _PROBE
-        return self._slopes
+            slopes = self._slopes = (logits[1:] - logits[0]).T / _PROBE
+        return slopes
 
     def _activations(self, landmarks: NDArray[Any]) -> NDArray[np.float64]:
         return self._blendshapes(torch.from_numpy(as_float_array(landmarks))).double().cpu().numpy()
@@ -88,8 +91,8 @@ def _neutral_face() -> FloatArray:
 
 def _costs() -> NDArray[np.float64]:
     """(K,): the cost of each handle, in the order of `handles`."""
-    side = [_MOUTH, _MOUTH, _LIDS, _LIDS, _BROWS, _BROWS]
-    return np.array([*side, *side, _MOUTH, _LIPS, _LIPS, _LIPS, _GAZE, _GAZE])
+    side = [_CORNERS, _CORNERS, _LIDS, _LIDS, _BROWS, _BROWS]
+    return np.array([*side, *side, _WHOLE_MOUTH, _LIPS, _LIPS, _LIPS, _GAZE, _GAZE])
 
 
 def _in_picture(target: FloatArray) -> NDArray[np.float64]:

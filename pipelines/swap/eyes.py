@@ -17,9 +17,9 @@ _REACH = 3.5
 def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> FloatArray:
     """Where in the source to look for each pixel, such that its irises fall on the target's.
 
-    places: (h, w, 2) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the crop. moved:
-    (478, 3) px of the window. Returns (h, w, 2): near each iris the places are shifted by what brings the source's
-    iris centre onto the pixel of the moved one, fading with the distance; lids and corners stay.
+    places: (h, w, 2) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the
+    crop. moved: (478, 3) px of the window. Returns the places: near each iris they are shifted by what brings the
+    source's iris centre onto the pixel of the moved one, fading with the distance; lids and corners stay.
     """
     out = places
     height, width = places.shape[:2]

@@ -1,4 +1,4 @@
-"""The embedded swapper: the source's photo drawn over the target's mesh, in the target's shape, light and expression."""
+"""The embedded swapper: the source's photo drawn over the target's mesh, in the target's light and expression."""
 
 from __future__ import annotations
 
@@ -59,8 +59,7 @@ class LoadedMeshSwapper:
     ) -> list[SwappedFace]:
         """As the room's protocol says; every face is worked out in its own part of its picture."""
         return [
-            swap_face(images[index], face, identity, options, self._expression)
-            for index, face, identity in assignments
+            swap_face(images[index], face, identity, options, self._expression) for index, face, identity in assignments
         ]
 
 
@@ -70,7 +69,8 @@ def swap_face(
     """Put a person onto one face.
 
     picture: (H, W, 3) float in [0, 1]. face: with dense landmarks of 478 points in the picture's px. identity: whose
-    face comes. expression: what keeps the target's. Raises InputError for a face without dense landmarks or outside the picture.
+    face comes. expression: what keeps the target's. Raises InputError for a face without dense
+    landmarks or outside the picture.
     """
     target = dense_landmarks(face)
     x0, y0, x1, y1 = window(target, picture.shape[0], picture.shape[1])

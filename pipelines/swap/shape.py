@@ -32,6 +32,10 @@ class ShapeWeights:
 WEIGHTS = ShapeWeights()
 
 
+#: How much of a gap between the lips comes from the jaw; a smile opens them by lifting the upper lip.
+_GAP_FROM_JAW = 0.5
+
+
 def align(source: FloatArray, target: FloatArray) -> FloatArray:
     """The source's head turned, scaled and shifted onto the target's.
 
@@ -49,7 +53,9 @@ def align(source: FloatArray, target: FloatArray) -> FloatArray:
     return as_float_array((turned - b_mean) * scale + a_mean)
 
 
-def transfer_shape(source: FloatArray, target: FloatArray, amount: float, weights: ShapeWeights = WEIGHTS) -> FloatArray:
+def transfer_shape(
+    source: FloatArray, target: FloatArray, amount: float, weights: ShapeWeights = WEIGHTS
+) -> FloatArray:
     """The target's landmarks with the source's shape.
 
     source: (478, 3) px of its crop. target: (478, 3) px of the picture. amount: 0 returns the target's.
@@ -105,7 +111,7 @@ def _jaw_opening(aligned: FloatArray, target: FloatArray) -> FloatArray:
     gap = (target[lower] - target[upper]) - (aligned[lower] - aligned[upper])
     down = target[chin] - target[upper]
     share = np.clip((target - target[upper]) @ down / (down @ down) / 0.75, 0, 1)
-    return as_float_array(share[:, None] * gap)
+    return as_float_array(_GAP_FROM_JAW * share[:, None] * gap)
 
 
 def _iris(moved: FloatArray, aligned: FloatArray, target: FloatArray, eye: Eye, amount: float) -> None:

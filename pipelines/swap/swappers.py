@@ -24,9 +24,7 @@ Assignment = tuple[int, Face, Identity]
 class Swapper(Protocol):
     """A loaded swapper."""
 
-    def swap(
-        self, images: Tensor, assignments: Sequence[Assignment], options: SwapOptions
-    ) -> Sequence[SwappedFace]:
+    def swap(self, images: Tensor, assignments: Sequence[Assignment], options: SwapOptions) -> Sequence[SwappedFace]:
         """One finished face per assignment, in their order; `images` (B, H, W, 3) float in [0, 1]."""
         ...
 
@@ -101,7 +99,9 @@ def _check(images: Tensor, assignments: Sequence[Assignment], options: SwapOptio
         raise InputError(f"Swap faces needs pictures of the shape (B, H, W, 3), this has {tuple(images.shape)}.")
     for index, _, identity in assignments:
         if not 0 <= index < len(images):
-            raise InputError(f"A face belongs to picture {index} but there are only {len(images)} (0 to {len(images) - 1}).")
+            raise InputError(
+                f"A face belongs to picture {index} but there are only {len(images)} (0 to {len(images) - 1})."
+            )
         if len(identity.crops) == 0:
             raise InputError(f"The identity {identity.name!r} has no reference picture: build it again from a photo.")
     if options.mask is not None and tuple(options.mask.shape) != tuple(images.shape[:3]):

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+
 def reduce_to(picture: Tensor, scale: float) -> tuple[Tensor, float]:
     """A picture (3, h, w) averaged down by powers of two, never below `scale` times its size; and the scale it got."""
     got = 1.0

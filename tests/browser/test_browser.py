@@ -72,8 +72,15 @@ class Page:
 
     def load(self, workflow: Path) -> None:
         graph = json.loads(workflow.read_text(encoding="utf-8"))
-        self.tab.evaluate("async (graph) => { await app.loadGraphData(graph) }", graph)
-        self.tab.wait_for_timeout(500)
+        for _ in range(5):
+            self.tab.evaluate("async (graph) => { await app.loadGraphData(graph) }", graph)
+            self.tab.wait_for_timeout(1000)
+            # a page that has just started may still put ComfyUI's first template in place of ours
+            if self.tab.evaluate("() => app.graph.nodes.map((n) => n.type).sort()") == sorted(
+                node["type"] for node in graph["nodes"]
+            ):
+                return
+        raise AssertionError(f"the page does not keep {workflow.name}")
 
     def prompt(self) -> dict[str, Any]:
         """The API prompt that the frontend makes of the loaded graph."""

@@ -260,7 +260,7 @@ def _quality(face: Face, measured_detail: float) -> Quality:
 def _crop(photo: _Photo) -> Tensor:
     """(512, 512, 3) uint8: what lies outside the photo is black, as recognisers were trained to see it."""
     matrix = crop_from_image(photo.face, CROP_TEMPLATE, CROP_SIZE_PX)
-    crop = crop_pictures(photo.image[None], (0,), matrix[None], (CROP_SIZE_PX, CROP_SIZE_PX))[0]
+    crop = crop_pictures(photo.image[None], (0,), matrix[None], (CROP_SIZE_PX, CROP_SIZE_PX), kernel="bicubic")[0]
     return (crop.clamp(0, 1) * 255).round().to(torch.uint8).cpu()
 
 

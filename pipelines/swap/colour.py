@@ -60,12 +60,13 @@ class Tone:
 @dataclass(frozen=True, eq=False)
 class ToneMaps:
     """Small maps: gain and offset (3, h, w) of each channel; centre (3, h, w), the colour of the skin after them, and
-    how far colours may differ from it against before."""
+    how far colours may differ from it against before; target_mean (3, h, w), the target's skin, smooth."""
 
     gain: Tensor
     offset: Tensor
     centre: Tensor
     saturation: float
+    target_mean: Tensor
 
 
 def tone_maps(
@@ -101,7 +102,7 @@ def tone_maps(
     ratio = float(contrast_ratio.sqrt().clamp(tone.low_contrast, tone.high_contrast))
     contrast = 1 + (ratio - 1) * plain * coloured
     saturation = float(saturation_ratio.sqrt().clamp(tone.low_saturation, 1.0))
-    return ToneMaps(gain * contrast, gain * source_mean * (1 - contrast), _chroma(lit_mean), saturation)
+    return ToneMaps(gain * contrast, gain * source_mean * (1 - contrast), _chroma(lit_mean), saturation, target_mean)
 
 
 def with_saturation(lit: Tensor, centre: Tensor, saturation: float) -> Tensor:

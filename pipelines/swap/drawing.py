@@ -108,12 +108,12 @@ def draw(source: FloatArray, target: FloatArray, moved: FloatArray, height: int)
 def _without_teeth(source: FloatArray) -> FloatArray:
     """The source's points with the inner edge of its lips drawn into the lips, so that no teeth show beside it.
 
-    The wider its mouth is open, the further: halfway to the next ring when the gap is a tenth of the mouth's width.
+    The wider its mouth is open, the further: nearly to the next ring when the gap is a ninth of the mouth's width.
     """
     inner, middle, outer = LIP_RINGS[-1], LIP_RINGS[-2], LIP_RINGS[0]
     upper, lower = source[list(inner.upper)], source[list(inner.lower)]
     width = max(float(np.linalg.norm(source[inner.corners[1], :2] - source[inner.corners[0], :2])), 1e-6)
-    share = min(5 * float(np.linalg.norm((lower - upper)[:, :2], axis=1).max()) / width, 0.5)
+    share = min(8 * float(np.linalg.norm((lower - upper)[:, :2], axis=1).max()) / width, 0.9)
     out = source.copy()
     for points, towards in ((inner.upper, middle.upper), (inner.lower, middle.lower), (inner.corners, outer.corners)):
         out[list(points)] += share * (source[list(towards)] - source[list(points)])

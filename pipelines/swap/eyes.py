@@ -17,12 +17,11 @@ _REACH = 3.5
 def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> FloatArray:
     """Where in the source to look for each pixel, such that its irises fall on the target's.
 
-    places: (h, w, 2) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the
+    places: (2, h, w) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the
     crop. moved: (478, 3) px of the window. Returns the places: near each iris they are shifted by what brings the
     source's iris centre onto the pixel of the moved one, fading with the distance; lids and corners stay.
     """
-    out = places
-    height, width = places.shape[:2]
+    height, width = places.shape[1:]
     for eye in EYES:
         corners = moved[list(eye.lids.corners), :2]
         middle, radius = moved[eye.iris, :2], _radius(moved, eye.iris, eye.iris_edge)
@@ -33,7 +32,7 @@ def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> F
             continue
         right, down = middle - np.array([column, row])
         above, below = (
-            (1 - right) * places[line, column] + right * places[line, column + 1] for line in (row, row + 1)
+            (1 - right) * places[:, line, column] + right * places[:, line, column + 1] for line in (row, row + 1)
         )
         shift = source[eye.iris, :2] - ((1 - down) * above + down * below)
         shift = _OVERSHOOT * shift
@@ -43,8 +42,9 @@ def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> F
         along = (corners[1] - corners[0]) / max(float(np.linalg.norm(corners[1] - corners[0])), 1e-6)
         u = ((x - middle[0]) * along[0] + (y - middle[1]) * along[1]) / (2.0 * radius)
         v = (-(x - middle[0]) * along[1] + (y - middle[1]) * along[0]) / (1.8 * radius)
-        out[y0:y1, x0:x1] += np.exp(-(u**4) - v**4)[:, :, None] * shift
-    return out
+        u, v = u * u, v * v
+        places[:, y0:y1, x0:x1] += np.exp(-u * u - v * v) * shift[:, None, None]
+    return places
 
 
 def _radius(points: FloatArray, centre: int, edge: tuple[int, int, int, int]) -> float:

@@ -36,7 +36,7 @@ _AREAS: dict[str, tuple[int, ...]] = {
     "eyes": (*EYES[0].lids.loop, *ORBITS[0], *EYES[1].lids.loop, *ORBITS[1]),
 }
 
-#: Inside the inner lips the target shows, and its corners of the mouth a little further, against the source's gaps.
+#: Around the corners of the target's mouth a little more of it shows, against the gaps in the source's.
 _MOUTH_CORNERS = {78: 1.0, 308: 1.0, 62: 0.8, 292: 0.8, 76: 0.4, 306: 0.4, 191: 0.5, 95: 0.5, 415: 0.5, 324: 0.5}
 
 
@@ -91,10 +91,34 @@ def shown_vertices(drawing: Drawing, options: SwapOptions) -> FloatArray:
     face = np.full(468, 1.0 if "skin" in parts else 0.0, dtype=np.float32)
     for name, points in _AREAS.items():
         face[list(points)] = 1.0 if name in parts else 0.0
-    corners = region(())
-    corners[list(_MOUTH_CORNERS)] = list(_MOUTH_CORNERS.values())
     eyes = 1.0 if "eyes" in parts else 0.0
-    return np.stack([drawing.vertices(face, eyes, eyes, 1, 1), drawing.vertices(corners, 0, 0, 1, 0)], 1)
+    lips, inside = _targets_mouth(drawing)
+    inside = max(inside, 0.0 if "mouth" in parts else 1.0)
+    return np.stack([drawing.vertices(face, eyes, eyes, 1, 1), drawing.vertices(lips, 0, 0, inside, 0)], 1)
+
+
+def _targets_mouth(drawing: Drawing) -> tuple[FloatArray, float]:
+    """How much of the target's mouth shows: (468,) on the lips, and between them.
+
+    Between them the source's own teeth show when both mouths are open about as wide. Where only the source's is open
+    the line between the target's closed lips shows, and its corners of the mouth.
+    """
+    source_gap, target_gap = (_mouth_gap(points) for points in (drawing.source, drawing.new))
+    closed = float(np.clip((source_gap - target_gap) / 0.06, 0, 1)) * float(target_gap < 0.05)
+    apart = abs(float(np.log(max(target_gap, 1e-3) / max(source_gap, 1e-3))))
+    alike = float(np.clip((0.6 - apart) / 0.3, 0, 1)) * float(np.clip((source_gap - 0.03) / 0.03, 0, 1))
+    lips = region(())
+    for ring, value in zip(LIP_RINGS[::-1], (1.0, 0.5), strict=False):
+        lips[list(ring.loop)] = value * closed
+    lips[list(_MOUTH_CORNERS)] = np.array(list(_MOUTH_CORNERS.values())) * (1 - alike)
+    return lips, 1 - alike
+
+
+def _mouth_gap(points: FloatArray) -> float:
+    """Largest distance between the inner lips, in widths of the mouth."""
+    inner = LIP_RINGS[-1]
+    gaps = np.linalg.norm(points[list(inner.lower)] - points[list(inner.upper)], axis=1)
+    return float(gaps.max() / max(np.linalg.norm(points[inner.corners[1]] - points[inner.corners[0]]), 1e-6))
 
 
 def face_alpha(inside: Tensor, shown: Tensor, mouth: Tensor, keep: Tensor) -> Tensor:

@@ -111,12 +111,12 @@ def _compose(
     shown = shown_vertices(drawing, options)
     attributes = np.concatenate([drawing.source, drawing.target - drawing.new, inside, shown], 1)
     maps = drawing.maps(attributes, size, 2 if face_px > _HALF_FROM_PX else 1)
-    places = steer_irises(np.ascontiguousarray(maps[:2].permute(1, 2, 0).numpy()), source, moved)
+    source_x, source_y = torch.from_numpy(steer_irises(maps[:2].contiguous().numpy(), source, moved))
     photo, scale = reduce_to(crop.permute(2, 0, 1).float().div_(255), _scale(source, moved))
-    front = sample(photo, torch.from_numpy(places), scale)
+    front = sample(photo, source_x, source_y, scale)
     y = torch.arange(size[0], dtype=torch.float32)[:, None]
     x = torch.arange(size[1], dtype=torch.float32)[None, :]
-    back = sample(background, torch.stack([maps[2] + x, maps[3] + y], -1))
+    back = sample(background, maps[2] + x, maps[3] + y)
     front, keep = _as_lit(front, back, drawing, face_px)
     alpha = face_alpha(maps[4] - 2, maps[5], maps[6], keep) * options.strength
     levels = max(0, int(np.log2(max(face_px, 1) / 24)))
@@ -135,8 +135,8 @@ def _as_lit(front: Tensor, back: Tensor, drawing: Drawing, face_px: float) -> tu
     plain, _ = local_mean(front_small, skin.source, sigma)
     front_small = torch.lerp(front_small, plain, skin.fill)
     tone = tone_maps(front_small, back_small, skin.source, skin.target, skin.plain, sigma, Tone())
-    # filling in plain skin and the change of tone are both affine: one gain and one offset for every pixel
-    gain, offset = tone.gain * (1 - skin.fill), tone.offset + tone.gain * plain * skin.fill
+    # where the source has no skin the target's own smooth skin is filled in; gain and offset carry that too
+    gain, offset = tone.gain * (1 - skin.fill), torch.lerp(tone.offset, tone.target_mean, skin.fill)
     grown = _grow(torch.cat([gain, offset, torch.stack([skin.keep, skin.target])]), size)
     lit = front * grown[:3] + grown[3:6]
     if tone.saturation < 0.99:

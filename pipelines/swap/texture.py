@@ -16,12 +16,12 @@ def reduce_to(picture: Tensor, scale: float) -> tuple[Tensor, float]:
     return picture, got
 
 
-def sample(picture: Tensor, places: Tensor, scale: float = 1.0) -> Tensor:
-    """A picture (3, h, w) at places (h', w', 2) in px: (3, h', w'), bilinear, the border repeated outside.
+def sample(picture: Tensor, x: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
+    """A picture (3, h, w) at places x, y (h', w') in px: (3, h', w'), bilinear, the border repeated outside.
 
     scale: of the picture against the one the places are measured in, as `reduce_to` gives it.
     """
     height, width = picture.shape[1:]
-    size = torch.tensor([width / scale, height / scale], dtype=torch.float32)
-    grid = (places * (2 / size) + (1 / size - 1)).to(picture.device)
+    across, down = scale / width, scale / height
+    grid = torch.stack([x * (2 * across) + (across - 1), y * (2 * down) + (down - 1)], -1).to(picture.device)
     return F.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]

@@ -125,8 +125,8 @@ def test_the_sources_iris_is_looked_up_where_the_targets_iris_lies(pair):
     y, x = np.mgrid[:600, :512].astype(np.float32)
     eye = EYES[0]
     shift = source[eye.iris, :2] - target[eye.iris, :2] + np.array([1.0, 0.0], dtype=np.float32)
-    places = np.stack([x, y], -1) + shift
+    places = np.stack([x, y]) + shift[:, None, None]
     steered = steer_irises(places.copy(), source, target)
     column, row = np.round(target[eye.iris, :2]).astype(int)
-    assert steered[row, column, 0] - places[row, column, 0] == pytest.approx(-1.5, abs=0.05)
-    assert np.array_equal(steered[:150], places[:150])
+    assert steered[0, row, column] - places[0, row, column] == pytest.approx(-1.5, abs=0.05)
+    assert np.array_equal(steered[:, :150], places[:, :150])

@@ -115,8 +115,9 @@ class Faces:
             best = self.best_rejected_score
             below = f" The best candidate scored {best:.2f}, below the threshold." if best > 0 else ""
             raise FaceNotFoundError(
-                f"{what}: none of the {len(self.frames)} picture(s) ({self.width} × {self.height} px) has a face.{below} "
-                "Lower the threshold or the smallest size in Detect Faces, or use a picture where the face is larger."
+                f"{what}: none of the {len(self.frames)} picture(s) ({self.width} × {self.height} px) has a face."
+                f"{below} Lower the threshold or the smallest size in Detect Faces, "
+                "or use a picture where the face is larger."
             )
 
     def with_frames(self, frames: tuple[tuple[Face, ...], ...]) -> Faces:

@@ -22,6 +22,7 @@ from .expression import ExpressionKeeper
 from .eyes import steer_irises
 from .mask import face_alpha, shown_vertices, skin_maps
 from .options import SwapOptions
+from .reference import nearest_reference
 from .shape import transfer_shape
 from .swapped import SwappedFace
 from .texture import reduce_to, sample
@@ -81,12 +82,13 @@ def swap_face(
         )
     background = picture[y0:y1, x0:x1, :3].permute(2, 0, 1).float()
     target = target - np.array([x0, y0, 0], dtype=np.float32)
-    source = identity.landmarks[identity.best]
+    reference = nearest_reference(identity, target)
+    source = identity.landmarks[reference]
     moved = transfer_shape(source, target, options.shape * options.strength)
     if options.shape * options.strength > 0:
         moved = expression.keep(moved, target)
     drawing = draw(source, target, moved, y1 - y0)
-    pixels, mask = _compose(background, identity.crops[identity.best], drawing, source, moved, options)
+    pixels, mask = _compose(background, identity.crops[reference], drawing, source, moved, options)
     return SwappedFace(pixels, mask, x0, y0)
 
 

@@ -36,5 +36,9 @@ class UnsafeFileError(LikenessError):
     """A file or a name is refused because reading or writing it would not be safe."""
 
 
+class VideoError(LikenessError):
+    """A video cannot be read, or there is no room or way to write one."""
+
+
 class CancelledError(LikenessError):
     """The user stopped the work outside ComfyUI (inside, ComfyUI raises its own interrupt)."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, MissingPackageError
@@ -34,10 +35,6 @@ def assign_identities(
     them. Concretely the assignment that maximises the sum of the probabilities that reach `min_probability`
     (Hungarian method, Kuhn 1955). Raises InputError for no people, EncoderMismatchError when one lacks the vectors.
     """
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise MissingPackageError("Assigning identities needs the package scipy: `pip install scipy`.") from error
     if not people:
         raise InputError("There is nobody to look for: connect at least one identity.")
     known = [person.raw(recogniser.name) for person in people]
@@ -47,11 +44,23 @@ def assign_identities(
     assignments: list[Assignment] = []
     for index, frame in enumerate(faces.frames):
         chances = every[len(assignments) : len(assignments) + len(frame)]
-        rows, columns = linear_sum_assignment(np.where(chances >= min_probability, chances, 0.0), maximize=True)
-        person = dict(zip(rows.tolist(), columns.tolist(), strict=True))
-        for k, face in enumerate(frame):
-            at = person.get(k, -1)
-            sure = at >= 0 and chances[k, at] >= min_probability
-            probability = float(chances[k, at]) if sure else float(chances[k].max())
-            assignments.append(Assignment(index, face, at if sure else -1, probability))
+        for k, (face, at) in enumerate(zip(frame, best_people(chances, min_probability), strict=True)):
+            probability = float(chances[k, at]) if at >= 0 else float(chances[k].max())
+            assignments.append(Assignment(index, face, at, probability))
     return tuple(assignments)
+
+
+def best_people(chances: NDArray[np.float64], min_probability: float) -> list[int]:
+    """Who each face is when nobody is two of them: numbers of people, -1 for nobody.
+
+    chances: (faces, people) probabilities. Concretely the assignment that maximises the sum of those that reach
+    `min_probability` (Hungarian method, Kuhn 1955).
+    """
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise MissingPackageError("Assigning identities needs the package scipy: `pip install scipy`.") from error
+    rows, columns = linear_sum_assignment(np.where(chances >= min_probability, chances, 0.0), maximize=True)
+    person = dict(zip(rows.tolist(), columns.tolist(), strict=True))
+    found = [person.get(k, -1) for k in range(len(chances))]
+    return [at if at >= 0 and chances[k, at] >= min_probability else -1 for k, at in enumerate(found)]

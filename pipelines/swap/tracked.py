@@ -1,0 +1,65 @@
+"""Swapping in video: which tracked person becomes which identity, decided by likeness, and the swap of one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from ..errors import InputError
+from ..face import Face, FloatArray
+from ..identity.analysis import Recogniser
+from ..identity.assign import best_people
+from ..identity.identity import Identity, likeness
+from ..stitch.paste import Blend, stitch_faces
+from .options import SwapOptions
+from .swappers import Swapper, swap_faces
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedSwap:
+    """Puts identities onto tracked people.
+
+    identities: whom the people become. people: who they are, in the same order; empty when the only identity goes onto
+    everybody. min_probability: least probability that a track is one of the people. Raises InputError when there are
+    several identities but not as many people, EncoderMismatchError when a person lacks the recogniser's vectors.
+    """
+
+    swapper: Swapper
+    identities: tuple[Identity, ...]
+    people: tuple[Identity, ...]
+    recogniser: Recogniser
+    options: SwapOptions
+    blend: Blend = "alpha"
+    min_probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not self.identities:
+            raise InputError("There is no identity to swap in: connect one from Build Identity or Load Identity.")
+        if len(self.identities) != (len(self.people) or 1):
+            raise InputError(
+                f"There are {len(self.identities)} identities and {len(self.people)} people of the video: connect as "
+                "many people as identities (person0 becomes identity0), or one identity and nobody to swap everybody."
+            )
+        for person in self.people:
+            person.references(self.recogniser.name)
+
+    def choose(self, vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
+        """Who each track is: numbers of `people`, -1 for nobody. vectors: (T, D) raw. taken: who is found already."""
+        if not self.people:
+            return [0] * len(vectors)
+        alike = [[likeness(self.recogniser, vector, person)[1] for person in self.people] for vector in vectors]
+        chances = np.array(alike, np.float64)
+        chances[:, sorted(taken)] = 0.0
+        return best_people(chances, self.min_probability)
+
+    def change(self, picture: Tensor, people: Sequence[tuple[Face, int]]) -> Tensor:
+        """The picture (H, W, 3) with everybody swapped; nearer (larger) faces lie over farther ones."""
+        ordered = sorted(people, key=lambda found: (found[0].area_px, found[0].track))
+        batch = picture[None]
+        crops = swap_faces(
+            self.swapper, batch, [(0, face, self.identities[who]) for face, who in ordered], self.options
+        )
+        return stitch_faces(batch, crops, self.blend)[0][0]

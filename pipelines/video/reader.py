@@ -1,0 +1,252 @@
+"""Frames of a video one after the other, upright, with their times, in memory that does not grow."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..errors import VideoError
+from .pixels import pyav
+
+#: A path, or a whole file in memory.
+Source = Path | io.BytesIO
+
+#: Filters that turn a stored frame upright, by quarter turns counter-clockwise.
+_TURNS = {1: (("transpose", "cclock"),), 2: (("hflip", None), ("vflip", None)), 3: (("transpose", "clock"),)}
+
+
+@dataclass(frozen=True)
+class Window:
+    """The part of a video to take, in seconds of its own clock; a duration of 0 means to its end."""
+
+    start_s: float = 0.0
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFacts:
+    """What a video says of itself.
+
+    width, height: px, upright. time_base: s per tick. rate: frames per second on average. frames: an estimate, at least
+    1. quarter_turns: how far its frames are turned counter-clockwise to be upright. origin_s: the time that becomes 0.
+    timed: whether the frames say when they show. sound: the codecs of its sound.
+    """
+
+    width: int
+    height: int
+    time_base: Fraction
+    rate: Fraction
+    frames: int
+    bit_depth: int
+    pixel_format: str
+    alpha: bool
+    quarter_turns: int
+    origin_s: float
+    pixel_aspect: Fraction
+    timed: bool
+    sound: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """A decoded frame, upright. av: PyAV's. ticks: when it shows, and duration: for how long, in ticks or 0."""
+
+    av: Any
+    ticks: int
+    duration: int
+
+
+@contextmanager
+def opened(source: Source) -> Generator[Any]:
+    """PyAV's input container. Raises VideoError for what is no video or has no picture."""
+    av = pyav()
+    if isinstance(source, io.BytesIO):
+        source.seek(0)
+    try:
+        container = av.open(source if isinstance(source, io.BytesIO) else str(source), mode="r")
+    except (av.error.FFmpegError, OSError) as error:
+        raise VideoError(
+            f"{name_of(source)} cannot be opened as a video: {error}. It is empty, cut off before its index, or of "
+            "another kind; play it in a player, and convert it or copy it again."
+        ) from error
+    with container:
+        if not any(stream.codec_context is not None for stream in container.streams.video):
+            raise VideoError(f"{name_of(source)} has no picture that can be decoded, only {_kinds(container)}.")
+        yield container
+
+
+def name_of(source: Source) -> str:
+    """What messages call a source."""
+    if isinstance(source, io.BytesIO):
+        return f"The video in memory ({source.getbuffer().nbytes} bytes)"
+    return f"The video {source.name}"
+
+
+def _kinds(container: Any) -> str:
+    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+
+
+def picture_stream(container: Any) -> Any:
+    """The first video stream with a decoder."""
+    return next(stream for stream in container.streams.video if stream.codec_context is not None)
+
+
+def probe(source: Source, window: Window) -> VideoFacts:
+    """What a video says of itself, from its header and first frame. Raises VideoError where there is no frame."""
+    av = pyav()
+    with opened(source) as container:
+        stream = picture_stream(container)
+        first = next(_decoded(av, container, stream, []), None)
+        if first is None:
+            raise VideoError(f"{name_of(source)} holds no frame that can be decoded: it is empty or damaged.")
+        turns = round(first.rotation / 90) % 4 if first.rotation else 0
+        rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+        length = _length_s(container, stream)
+        if window.start_s or window.duration_s:
+            rest = max(length - window.start_s, 0.0)
+            length = min(window.duration_s, rest) if window.duration_s and length else window.duration_s or rest
+        began = (container.start_time or 0) / av.time_base
+        aspect = Fraction(stream.codec_context.sample_aspect_ratio or 1)
+        width, height = (first.height, first.width) if turns % 2 else (first.width, first.height)
+        components = first.format.components
+        return VideoFacts(
+            width=width,
+            height=height,
+            time_base=Fraction(stream.time_base),
+            rate=rate,
+            frames=max(1, round(length * float(rate))),
+            bit_depth=max((part.bits for part in components), default=8),
+            pixel_format=first.format.name,
+            alpha=any(part.is_alpha for part in components) or first.format.name == "pal8",
+            quarter_turns=turns,
+            origin_s=window.start_s or min(began, _seconds(first, stream)),
+            pixel_aspect=1 / aspect if turns % 2 else aspect,
+            timed=first.pts is not None,
+            sound=tuple(s.codec_context.name for s in container.streams.audio if s.codec_context is not None),
+        )
+
+
+def _seconds(frame: Any, stream: Any) -> float:
+    return float((frame.pts or 0) * stream.time_base)
+
+
+def _length_s(container: Any, stream: Any) -> float:
+    if stream.duration is not None:
+        return float(stream.duration * stream.time_base)
+    return (container.duration or 0) / pyav().time_base
+
+
+def _decoded(av: Any, container: Any, stream: Any, damaged: list[str]) -> Iterator[Any]:
+    """Every frame that can be decoded; what cannot is noted in `damaged`."""
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.error.FFmpegError as error:  # the file ends in the middle of a packet
+            damaged.append(str(error))
+            return
+        if packet is None:
+            return
+        try:
+            frames = packet.decode()
+        except av.error.FFmpegError as error:
+            damaged.append(str(error))
+            continue
+        yield from frames
+
+
+class FrameReader:
+    """Reads the frames of a window of a video.
+
+    After reading, `damaged` holds what could not be decoded, one text per packet.
+    """
+
+    def __init__(self, source: Source, facts: VideoFacts, window: Window) -> None:
+        self._source = source
+        self._facts = facts
+        self._window = window
+        self.damaged: list[str] = []
+
+    def read(self, skip: int = 0, from_ticks: int | None = None) -> Iterator[VideoFrame]:
+        """The frames in the order they show, ticks strictly increasing.
+
+        skip: how many to leave out. from_ticks: the ticks of the first one wanted where they are known; the reader then
+        jumps instead of decoding what is left out. Raises VideoError when the size of the pictures changes.
+        """
+        av = pyav()
+        with opened(self._source) as container:
+            stream = picture_stream(container)
+            begin, end = self._bounds()
+            jump = begin if from_ticks is None else from_ticks
+            if jump is not None:
+                container.seek(jump, stream=stream)
+            turn, last = _Turn(av), None
+            left_out = 0 if from_ticks is not None else skip
+            for frame in _decoded(av, container, stream, self.damaged):
+                ticks = self._ticks(frame, last)
+                if jump is not None and frame.pts is not None and frame.pts < jump:
+                    continue
+                if end is not None and ticks >= end:
+                    return
+                last = ticks
+                if left_out:
+                    left_out -= 1
+                    continue
+                self._check_size(frame)
+                duration = int(frame.duration or 0)
+                if end is not None:
+                    duration = min(duration, end - ticks)
+                yield VideoFrame(turn.upright(frame, self._facts.quarter_turns), ticks, duration)
+
+    def _bounds(self) -> tuple[int | None, int | None]:
+        start, length = self._window.start_s, self._window.duration_s
+        tick = self._facts.time_base
+        begin = int(start / tick) if start else None
+        return begin, int((start + length) / tick) if length else None
+
+    def _ticks(self, frame: Any, last: int | None) -> int:
+        step = max(1, round(1 / (self._facts.rate * self._facts.time_base)))
+        if frame.pts is None:
+            return 0 if last is None else last + step
+        return int(frame.pts) if last is None else max(int(frame.pts), last + 1)
+
+    def _check_size(self, frame: Any) -> None:
+        size = (frame.height, frame.width) if self._facts.quarter_turns % 2 else (frame.width, frame.height)
+        if size != (self._facts.width, self._facts.height):
+            raise VideoError(
+                f"{name_of(self._source)} changes from {self._facts.width} × {self._facts.height} px to "
+                f"{size[0]} × {size[1]} px on the way: split it there and process the parts."
+            )
+
+
+class _Turn:
+    """Turns frames by quarter turns with FFmpeg's filters, without touching their values."""
+
+    def __init__(self, av: Any) -> None:
+        self._av = av
+        self._ends: tuple[Any, Any, Any] | None = None  # the graph must live as long as its ends
+
+    def upright(self, frame: Any, turns: int) -> Any:
+        """The frame turned counter-clockwise."""
+        if turns == 0:
+            return frame
+        if self._ends is None:
+            graph = self._av.filter.Graph()
+            tail = first = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base
+            )
+            for name, argument in _TURNS[turns]:
+                step = graph.add(name, argument)
+                tail.link_to(step)
+                tail = step
+            sink = graph.add("buffersink")
+            tail.link_to(sink)
+            graph.configure()
+            self._ends = (first, sink, graph)
+        self._ends[0].push(frame)
+        return self._ends[1].pull()

@@ -6,7 +6,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, faces, identity, identity_files, stitch, swap
+from . import analysis, faces, identity, identity_files, stitch, swap, video
 from .comfy_runtime import register_folders
 from .samples import copy_samples
 
@@ -27,6 +27,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     stitch.CropFaces,
     stitch.StitchFaces,
     stitch.FaceMask,
+    video.TrackFaces,
+    video.SwapFacesInVideo,
 )
 
 

@@ -1,4 +1,4 @@
-"""The two public-domain portraits of the example workflows, put where LoadImage finds them."""
+"""The public-domain portraits of the example workflows and a clip of one, put where ComfyUI's loaders find them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def copy_samples() -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for photo in sorted(SAMPLES.iterdir()):
             target = folder / f"likeness_{photo.name}"
-            if photo.suffix in {".png", ".jpg"} and not target.exists():
+            if photo.suffix in {".png", ".jpg", ".mp4"} and not target.exists():
                 shutil.copyfile(photo, target)
                 copied.append(target)
     except OSError as error:

@@ -28,7 +28,8 @@ KEEPABLE = {
 }
 
 
-def _keep(region: str, tooltip: str) -> io.Boolean.Input:
+def keep_input(region: str, tooltip: str) -> io.Boolean.Input:
+    """Whether a part of the face stays the target's."""
     rare = region not in ("mouth", "eyes")
     return io.Boolean.Input(f"keep_{region}", default=False, tooltip=tooltip, advanced=rare)
 
@@ -99,7 +100,7 @@ class SwapFaces(io.ComfyNode):
                     "How far the face takes the source's proportions. Higher is more alike; lower keeps the "
                     "target's outline and bends its surroundings less.",
                 ),
-                *(_keep(region, tooltip) for region, tooltip in KEEPABLE.items()),
+                *(keep_input(region, tooltip) for region, tooltip in KEEPABLE.items()),
                 io.Mask.Input(
                     "mask",
                     optional=True,

@@ -107,7 +107,7 @@ def process_video(
     window, encoding = window or Window(), encoding or Encoding()
     facts = probe(source, window)
     target = target.with_suffix(suffix_for(facts))
-    key = "\n".join([_fingerprint(source), job, repr(window), repr(encoding), pyav().__version__])
+    key = "\n".join([fingerprint(source), job, repr(window), repr(encoding), pyav().__version__])
     journal = Journal(folder or target.with_name(target.name + ".parts"), hashlib.sha256(key.encode()).hexdigest())
     resumed = journal.frames()
     work = _Work(FrameReader(source, facts, window), facts, journal, encoding, chunk_frames)
@@ -193,7 +193,7 @@ class _Work:
                 self._segment.discard()
 
 
-def _fingerprint(source: Source) -> str:
+def fingerprint(source: Source) -> str:
     """What tells one source from another: a file's path, size and time, or the bytes in memory."""
     if isinstance(source, io.BytesIO):
         return hashlib.sha256(source.getbuffer()).hexdigest()

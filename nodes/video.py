@@ -1,0 +1,183 @@
+"""Nodes for clips and videos."""
+
+from __future__ import annotations
+
+import hashlib
+import io as memory
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from comfy_api.latest import Input, InputImpl, io
+from torch import Tensor
+
+from ..pipelines.face import Faces
+from ..pipelines.identity.analysis import FaceAnalysis
+from ..pipelines.identity.identity import Identity
+from ..pipelines.identity.preview import draw_faces
+from ..pipelines.stitch.paste import BLENDS, Blend
+from ..pipelines.swap.options import REGIONS, SwapOptions
+from ..pipelines.swap.swappers import Swapper
+from ..pipelines.swap.tracked import TrackedSwap
+from ..pipelines.video.face_frames import FaceFrames, describe_people
+from ..pipelines.video.reader import Source, Window
+from ..pipelines.video.steady import SMOOTHINGS, Smoothing
+from ..pipelines.video.stream import fingerprint, process_video
+from ..pipelines.video.tracking import describe_tracks, track_faces
+from ..pipelines.video.writer import Encoding
+from . import sockets
+from .comfy_runtime import ComfyRuntime
+from .inputs import fraction
+from .reports import SHOWS_REPORT, report_output, shown
+from .swap import KEEPABLE, keep_input
+
+#: Unfinished videos wait here, below ComfyUI's output folder; the temporary folder is emptied at every start.
+UNFINISHED = "likeness_unfinished"
+
+
+def _smoothing() -> io.Combo.Input:
+    return io.Combo.Input(
+        "smoothing",
+        options=list(SMOOTHINGS),
+        default="zero_lag",
+        tooltip="zero_lag looks six frames ahead and back: steadiest, follows without delay, fills short gaps. "
+        "one_euro looks back only. none keeps what was detected, trembling and all.",
+    )
+
+
+class TrackFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessTrackFaces",
+            display_name="Track Faces",
+            category="Likeness/video",
+            description="Gives the same person the same number in all frames, fills gaps and steadies the landmarks.",
+            search_aliases=["face tracking", "stabilize landmarks", "same person over frames"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Image.Input("image", tooltip="The frames in order, one batch: what Detect Faces saw."),
+                sockets.Faces.Input("faces", tooltip="From Detect Faces on the same frames."),
+                sockets.Analysis.Input(
+                    "analysis", tooltip="Its recogniser tells people apart where motion leaves doubt."
+                ),
+                _smoothing(),
+            ],
+            outputs=[
+                sockets.Faces.Output("faces", display_name="faces"),
+                io.Image.Output("preview", display_name="preview", tooltip="The frames with numbered faces."),
+                report_output(),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, image: Tensor, faces: Faces, analysis: FaceAnalysis, smoothing: Smoothing) -> io.NodeOutput:
+        tracked = track_faces(image, faces, analysis.recogniser, smoothing)
+        preview = draw_faces(image, tracked)
+        report = describe_tracks(tracked)
+        return io.NodeOutput(tracked, preview, report, ui=shown(report, preview[:1]))
+
+
+def _people(name: str, least: int, tooltip: str) -> io.Autogrow.Input:
+    prefix = {"identities": "identity", "people": "person"}[name]
+    template = io.Autogrow.TemplatePrefix(sockets.Identity.Input(prefix), prefix=prefix, min=least, max=16)
+    return io.Autogrow.Input(name, template=template, tooltip=tooltip, optional=least == 0)
+
+
+class SwapFacesInVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessSwapFacesInVideo",
+            display_name="Swap Faces in Video",
+            category="Likeness/video",
+            description="Puts identities onto the people of a video of any length, tracked and steady. Memory does not "
+            "grow with length, sound is copied, an interrupted run goes on where it stopped.",
+            search_aliases=["video face swap", "deepfake video", "reactor video", "roop video"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Video.Input("video", tooltip="From Load Video, also trimmed. It is read frame by frame."),
+                sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds faces, tells people apart."),
+                sockets.Swapper.Input("swapper", tooltip="From Load Swapper."),
+                _people("identities", 1, "Whose faces are put in. One goes onto everybody unless people are given."),
+                _people(
+                    "people",
+                    0,
+                    "Whose faces are replaced: person0 becomes identity0, person1 becomes identity1; everybody else "
+                    "stays. Build them from a frame of the video with Build Identity.",
+                ),
+                fraction("strength", 1.0, "How much of the new face is mixed in."),
+                fraction("shape", SwapOptions.shape, "How far the face takes the source's proportions."),
+                *(keep_input(region, tooltip) for region, tooltip in KEEPABLE.items()),
+                fraction(
+                    "min_probability",
+                    0.5,
+                    "Least probability that a tracked face is one of the people. Higher lets fewer strangers in.",
+                ),
+                fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05),
+                _smoothing(),
+                io.Int.Input(
+                    "crf",
+                    default=17,
+                    min=0,
+                    max=51,
+                    tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
+                ),
+                io.Combo.Input(
+                    "blend",
+                    options=list(BLENDS),
+                    default=BLENDS[0],
+                    advanced=True,
+                    tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
+                ),
+            ],
+            outputs=[io.Video.Output("video", display_name="video"), report_output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        video: Input.Video,
+        analysis: FaceAnalysis,
+        swapper: Swapper,
+        identities: dict[str, Identity],
+        strength: float,
+        shape: float,
+        min_probability: float,
+        threshold: float,
+        smoothing: Smoothing,
+        crf: int,
+        blend: Blend,
+        people: dict[str, Identity] | None = None,
+        **keep: bool,
+    ) -> io.NodeOutput:
+        regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
+        new, old = tuple(identities.values()), tuple((people or {}).values())
+        options = SwapOptions(strength, shape, regions=regions)
+        stage = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
+        frames = FaceFrames(lambda one: analysis.detect(one, threshold), analysis.recogniser, stage, smoothing)
+        settings = [strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
+        job = _job([*settings, type(swapper).__name__], [*new, *old])
+        path, done = _process(video, frames, job, crf)
+        report = f"{describe_people(frames, [identity.name for identity in new])}\n{done}"
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), report, ui=shown(report))
+
+
+def _process(video: Input.Video, frames: FaceFrames, job: str, crf: int) -> tuple[Path, str]:
+    """Send a VIDEO through a processor; returns the file in the temporary folder and the report."""
+    given = video.get_stream_source()
+    source: Source = given if isinstance(given, memory.BytesIO) else Path(given)
+    window = Window(*video.get_active_trim_window())
+    name = hashlib.sha256(f"{job} {fingerprint(source)} {window} {crf}".encode()).hexdigest()[:16]
+    temporary = Path(folder_paths.get_temp_directory(), f"likeness_{name}.mp4")
+    parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
+    result = process_video(source, temporary, frames, ComfyRuntime().progress, job, window, Encoding(crf), folder=parts)
+    return result.path, result.report
+
+
+def _job(settings: Sequence[Any], people: Sequence[Identity]) -> str:
+    """What a result depends on besides the video: settings and the references of everybody involved."""
+    references = [hashlib.sha256(person.crops.numpy().tobytes()).hexdigest() for person in people]
+    return json.dumps([settings, references, [person.name for person in people]])

@@ -76,3 +76,22 @@ class Hold:
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self.kept, self.done = [], int(state["done"][0])
+
+
+class Interrupted(BaseException):
+    """As ComfyUI's: no Exception."""
+
+
+class Stops:
+    """A progress bar that interrupts at one frame."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.done = at, 0
+
+    def __call__(self, total: int) -> Stops:
+        return self
+
+    def update(self, steps: int = 1) -> None:
+        self.done += steps
+        if self.done >= self.at:
+            raise Interrupted

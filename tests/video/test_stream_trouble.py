@@ -16,26 +16,7 @@ from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.video.reader import Window
 from likeness.pipelines.video.stream import process_video
 from likeness.tests.video.drawn import packets, shown, write_video
-from likeness.tests.video.streaming import FAST, Hold, moving, run
-
-
-class Interrupted(BaseException):
-    """As ComfyUI's: no Exception."""
-
-
-class Stops:
-    """A progress bar that interrupts at one frame."""
-
-    def __init__(self, at: int) -> None:
-        self.at, self.done = at, 0
-
-    def __call__(self, total: int) -> Stops:
-        return self
-
-    def update(self, steps: int = 1) -> None:
-        self.done += steps
-        if self.done >= self.at:
-            raise Interrupted
+from likeness.tests.video.streaming import FAST, Hold, Interrupted, Stops, moving, run
 
 
 def test_interrupted_work_goes_on_after_its_last_finished_chunk_with_the_same_result(tmp_path: Path) -> None:

@@ -1,0 +1,173 @@
+"""Videos: memory that does not grow with length, and what a frame costs beside a single picture, in one run."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..pipelines.face import Faces
+from ..pipelines.identity.backends import load_embedded_analysis
+from ..pipelines.identity.build import build_identity
+from ..pipelines.registry import Registry
+from ..pipelines.runtime import TorchRuntime
+from ..pipelines.stitch import stitch_faces
+from ..pipelines.swap import SWAPPERS, SwapOptions, swap_faces
+from ..pipelines.swap.tracked import TrackedSwap
+from ..pipelines.video.face_frames import FaceFrames
+from ..pipelines.video.pixels import frame_of, precise, pyav, rgb_of
+from ..pipelines.video.reader import FrameReader, Window, probe
+from ..pipelines.video.stream import EachFrame, process_video
+from .clips import HEIGHT, WIDTH, Placed, background, draw, photos
+from .figure import Figure
+
+SHORT, LONG = 200, 2000
+#: Frames whose cost is measured, and how often each part is repeated.
+FRAMES, ROUNDS = 24, 3
+#: Of the memory runs the detector sees so many frames; the others get the same faces, tracked and swapped as all are.
+DETECT_EVERY = 25
+
+
+def measure() -> list[Figure]:
+    """Peak memory of a short and a long video, and the cost of a frame."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            return [*_memory(Path(folder)), *_cost(Path(folder))]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _memory(folder: Path) -> list[Figure]:
+    short, long = (_peak_mb(folder, count) for count in (SHORT, LONG))
+    return [
+        Figure(f"peak memory of {SHORT} frames at {WIDTH} × {HEIGHT}", short, None, unit="MB"),
+        Figure(f"peak memory of {LONG} frames", long, None, unit="MB"),
+        Figure(f"{LONG} frames in memory of {SHORT}", long / short, 1.10, unit="x"),
+    ]
+
+
+def _peak_mb(folder: Path, count: int) -> float:
+    """Peak resident size of a process that swaps a face in a video of `count` frames."""
+    program = (
+        "import importlib.util, sys\n"
+        "root, name, folder, count = sys.argv[1:]\n"
+        "file = root + '/__init__.py'\n"
+        "spec = importlib.util.spec_from_file_location(name, file, submodule_search_locations=[root])\n"
+        "module = importlib.util.module_from_spec(spec)\n"
+        "sys.modules[name] = module\n"
+        "spec.loader.exec_module(module)\n"
+        "importlib.import_module(name + '.benchmarks.video').swap_in_child(folder, int(count))\n"
+    )
+    root, name = str(Path(__file__).resolve().parents[1]), __name__.split(".")[0]
+    command = [sys.executable, "-c", program, root, name, str(folder), str(count)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return float(json.loads(run.stdout.splitlines()[-1])["peak_mb"])
+
+
+def swap_in_child(folder: str, count: int) -> None:
+    """Swap the face of a drawn video of `count` frames in this process, and print its peak resident size."""
+    import resource
+
+    torch.set_num_threads(1)
+    source = drawn_video(Path(folder, f"{count}.mp4"), count)
+    processor, find = _swap_processor()
+    kept: list[Faces] = []
+    asked = [0]
+
+    def now_and_then(picture: Tensor) -> Faces:
+        if asked[0] % DETECT_EVERY == 0:
+            kept[:] = [find(picture)]
+        asked[0] += 1
+        return kept[0]
+
+    processor = processor(now_and_then)
+    done = process_video(source, Path(folder, f"{count}_out.mp4"), processor, TorchRuntime().progress, "memory")
+    scale = 1e-6 if sys.platform == "darwin" else 1e-3
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale
+    print(json.dumps({"peak_mb": peak, "frames": done.frames}))
+
+
+def _swap_processor() -> tuple[Callable[[Callable[[Tensor], Faces]], FaceFrames], Callable[[Tensor], Faces]]:
+    """(makes the processor of the node out of a way to find faces, the embedded way)."""
+    registry = Registry(TorchRuntime())
+    analysis = load_embedded_analysis(registry)
+    identity, _ = build_identity(analysis, [photos()["astronaut"]], "source", "")
+    swapper = SWAPPERS[0].load(registry)
+    stage = TrackedSwap(swapper, (identity,), (), analysis.recogniser, SwapOptions())
+    return lambda find: FaceFrames(find, analysis.recogniser, stage), analysis.detect
+
+
+def drawn_video(path: Path, count: int) -> Path:
+    """A video of a portrait that sways a little, 640 × 360 px at 25 frames per second, with silence as its sound."""
+    av, people, scene = pyav(), photos(), background(1)
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        stream.options = {"preset": "ultrafast"}
+        stream.codec_context.time_base = Fraction(1, 25)
+        loop: list[Any] = []
+        for step in range(25):
+            canvas = scene.clone()
+            sway = 20 * np.sin(2 * np.pi * step / 25)
+            draw(canvas, people["hopper"], Placed("hopper", 320 + sway, 185, 140))
+            loop.append(frame_of(canvas, (WIDTH, HEIGHT)).reformat(format="yuv420p", **precise()).to_ndarray())
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(loop[index % 25], format="yuv420p")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    return path
+
+
+def _slightly_changed(frame: Tensor) -> Tensor:
+    """Another picture in the middle, so that it is converted and encoded as one with a swapped face is."""
+    changed = frame.clone()
+    changed[100:280, 250:390] *= 0.99
+    return changed
+
+
+def _cost(folder: Path) -> list[Figure]:
+    source = drawn_video(folder / "cost.mp4", FRAMES)
+    make, find = _swap_processor()
+    window = Window()
+    frames = [rgb_of(frame.av) for frame in FrameReader(source, probe(source, window), window).read()]
+    stage = make(find)._stage  # the same swap for both
+
+    def single() -> None:
+        picture = frames[7][None]
+        face = find(picture).frames[0][0]
+        crops = swap_faces(stage.swapper, picture, [(0, face, stage.identities[0])], stage.options)
+        stitch_faces(picture, crops)
+
+    def coded() -> None:
+        process_video(source, folder / "a.mp4", EachFrame(_slightly_changed), TorchRuntime().progress, "a")
+
+    def whole() -> None:
+        process_video(source, folder / "b.mp4", make(find), TorchRuntime().progress, "b")
+
+    times = {run: [] for run in (single, coded, whole)}
+    for _ in range(ROUNDS + 1):
+        for run, row in times.items():
+            start = time.perf_counter()
+            for _ in range(4 if run is single else 1):
+                run()
+            row.append((time.perf_counter() - start) * 1e3 / (4 if run is single else FRAMES))
+    alone, code, all_ms = (float(np.median(row[1:])) for row in times.values())
+    return [
+        Figure("find, swap and stitch one face in one picture", alone, None, unit="ms"),
+        Figure("decode and encode a frame", code, None, unit="ms"),
+        Figure("a frame of a swapped video", all_ms, None, unit="ms"),
+        Figure("a frame without decode and encode, in single pictures", (all_ms - code) / alone, 1.25, unit="x"),
+    ]

@@ -2,49 +2,102 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
 from ..face import FaceCrops
+from ..geometry.transforms import Matrix
 from ..geometry.warp import crop_pictures
+from .colour import COLOUR_MATCHES, ColourMatch, match_colour
+from .grain import match_grain
+from .light import linear_from_srgb, srgb_from_linear
+from .membrane import membrane
+from .place import Region, bring_back, mask_window, reach, whole_shift, windowed
 from .pyramid import blend_bands
+from .seam import seam_mask
 
-Blend = Literal["alpha", "multiband"]
-BLENDS: tuple[Blend, ...] = ("alpha", "multiband")
+Blend = Literal["alpha", "multiband", "poisson", "seam"]
+BLENDS: tuple[Blend, ...] = ("alpha", "multiband", "poisson", "seam")
+
+Order = Literal["as_given", "larger_on_top"]
+ORDERS: tuple[Order, ...] = ("as_given", "larger_on_top")
 
 #: A crop's pixel counts as changed from this difference on (a quarter of an 8-bit step).
 _UNCHANGED = 1e-3
 
 
+@dataclass(frozen=True)
+class Finish:
+    """How a crop is fitted to its picture before it is mixed in.
+
+    colour: see `match_colour`. grain: 0 leaves the crop's grain, 1 gives it the picture's. linear_light: mix light
+    instead of display values. order: which of two overlapping faces lies on top, the later one or the larger one.
+    """
+
+    colour: ColourMatch = "none"
+    grain: float = 0.0
+    linear_light: bool = False
+    order: Order = "as_given"
+
+    def __post_init__(self) -> None:
+        if self.colour not in COLOUR_MATCHES:
+            raise InputError(f"There is no colour match {self.colour!r}; there are {', '.join(COLOUR_MATCHES)}.")
+        if not 0 <= self.grain <= 1:
+            raise InputError(f"grain is {self.grain}; it must lie between 0 and 1.")
+        if self.order not in ORDERS:
+            raise InputError(f"There is no order {self.order!r}; there are {', '.join(ORDERS)}.")
+
+
 def stitch_faces(
-    images: Tensor, crops: FaceCrops, blend: Blend = "alpha", mask: Tensor | None = None
+    images: Tensor,
+    crops: FaceCrops,
+    blend: Blend = "alpha",
+    mask: Tensor | None = None,
+    finish: Finish | None = None,
+    out: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The pictures with the crops put back.
 
     images: (B, H, W, C >= 3) float, the pictures the crops are of; further channels stay. crops: processed or not, at
     any size (`FaceCrops.with_images` keeps the way back right). blend: "alpha" mixes by the mask, "multiband" mixes
-    each octave of detail over a border of its own width. mask: (B, H, W) in [0, 1], where the pictures may change, on
-    top of the crops' masks. Where faces overlap later crops lie over earlier ones.
+    each octave of detail over a border of its own width, "poisson" shifts the colours smoothly so that they agree at
+    the mask's edge, "seam" cuts through the mask's soft border where it shows least. mask: (B, H, W) in [0, 1], where
+    the pictures may change, on top of the crops' masks. finish: colour, grain, light and order. out: a buffer like
+    `images` to write to instead of a new one.
 
     Returns the pictures and the mask used (B, H, W). Outside the mask they are the input bit for bit; where a crop is
-    what `crop_pictures` makes of the input, they are the input to rounding: concretely
-    current + m * (crop - lerp(current, the picture's own crop brought back, unchanged)), `unchanged` being 1 where the
-    two crops agree.
+    what `crop_pictures` makes of the input, they are the input: concretely current + m * ((crop - u * original) brought
+    back - (1 - u brought back) * current), `original` being the picture's own crop and `u` 1 where the two agree.
     Raises InputError when pictures, crops or mask do not belong together.
     """
+    finish = finish or Finish()
     _check(images, crops, blend, mask)
-    out = images.clone()
+    if out is None:
+        out = images.clone()
+    elif out.shape == images.shape and out.dtype == images.dtype:
+        out.copy_(images)
+    else:
+        raise InputError(f"The buffer is {tuple(out.shape)} {out.dtype}, the pictures {tuple(images.shape)}.")
     used = images.new_zeros(images.shape[:3])
-    for row, index in enumerate(crops.frame):
+    for row in _order(crops, finish.order):
+        index = crops.frame[row]
         limit = None if mask is None else mask[index]
-        _paste(out[index], used[index], images[index], crops, row, blend, limit)
+        _paste(out[index], used[index], images[index], crops, row, blend, limit, finish)
     return out, used
+
+
+def _order(crops: FaceCrops, order: Order) -> list[int]:
+    """The rows of the crops from the lowest to the top."""
+    rows = list(range(len(crops.frame)))
+    if order == "larger_on_top":
+        rows.sort(key=lambda row: crops.faces[row].width_px * crops.faces[row].height_px)
+    return rows
 
 
 def _check(images: Tensor, crops: FaceCrops, blend: str, mask: Tensor | None) -> None:
@@ -67,78 +120,96 @@ def _check(images: Tensor, crops: FaceCrops, blend: str, mask: Tensor | None) ->
 
 
 def _paste(
-    out: Tensor, used: Tensor, picture: Tensor, crops: FaceCrops, row: int, blend: Blend, limit: Tensor | None
+    out: Tensor,
+    used: Tensor,
+    picture: Tensor,
+    crops: FaceCrops,
+    row: int,
+    blend: Blend,
+    limit: Tensor | None,
+    finish: Finish,
 ) -> None:
     crop, mask, matrix = crops.images[row], crops.masks[row], crops.crop_from_image[row]
     if mask.shape != crop.shape[:2]:
         mask = F.interpolate(mask[None, None], size=crop.shape[:2], mode="bilinear", align_corners=False)[0, 0]
-    region = _region(mask, matrix, picture.shape[0], picture.shape[1])
+    region = reach(mask, matrix, picture.shape[0], picture.shape[1])
     if region is None:
         return
     x0, y0, x1, y1 = region
     before, current = picture[y0:y1, x0:x1, :3], out[y0:y1, x0:x1, :3]
-    shift = _whole_shift(matrix)
-    if shift is not None:
-        window = (slice(y0 + shift[1], y1 + shift[1]), slice(x0 + shift[0], x1 + shift[0]))
-        new, alpha, old = crop[window], mask[window], before
-    else:
-        size_hw = (crop.shape[0], crop.shape[1])
-        original = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size_hw, padding="border")[0]
-        new, alpha, old = _back(crop, mask, original, matrix, region)
+    below = used[y0:y1, x0:x1]
+    base = linear_from_srgb(current) if finish.linear_light else current
+    change, alpha = _change(picture, base, below, crop, mask, matrix, region, finish)
     if limit is not None:
         alpha = alpha * limit[y0:y1, x0:x1]
-    overlaps = bool((used[y0:y1, x0:x1] > 0).any())
-    # on the picture's own grid an unchanged pixel is the same number, so that only other faces' work needs care
-    change = new - current if shift is not None and not overlaps else _change(new, old, current)
-    if blend == "multiband":
-        levels = max(0, int(np.log2(max(min(y1 - y0, x1 - x0), 1) / 24)))
-        mixed = blend_bands(change.permute(2, 0, 1), alpha, levels).permute(1, 2, 0) + current
-    else:
-        mixed = current + change * alpha[..., None]
-    touched = alpha[..., None] > 0
-    out[y0:y1, x0:x1, :3] = torch.where(touched, mixed, current)
-    used[y0:y1, x0:x1] = torch.maximum(used[y0:y1, x0:x1], alpha)
+    if finish.grain > 0:
+        change = _with_grain(base, change, before, alpha, row, finish)
+    if blend == "seam":
+        alpha = seam_mask(change, alpha)
+    closed = (x0 == 0, x1 == picture.shape[1], y0 == 0, y1 == picture.shape[0])
+    mixed = base + _mixed(change, alpha, blend, closed)
+    if finish.linear_light:
+        # the way to light and back rounds; where nothing changes it must not
+        mixed = current + (srgb_from_linear(mixed) - srgb_from_linear(base))
+    out[y0:y1, x0:x1, :3] = torch.where(alpha[..., None] > 0, mixed, current)
+    torch.maximum(below, alpha, out=below)
 
 
-def _change(new: Tensor, old: Tensor, current: Tensor) -> Tensor:
-    """What full opacity adds to the current picture: new - current where the crop changed, new - old where not."""
-    difference = (new - old).abs().amax(-1)
-    unchanged = torch.exp(-((difference / _UNCHANGED) ** 2))[..., None]
-    return new - torch.lerp(current, old, unchanged)
-
-
-def _whole_shift(matrix: NDArray[np.float64]) -> tuple[int, int] | None:
-    """(x, y) when the crop is a window of the picture on whole pixels, else None."""
-    shift = np.round(matrix[:, 2])
-    if np.abs(matrix[:, :2] - np.eye(2)).max() > 1e-9 or np.abs(matrix[:, 2] - shift).max() > 1e-6:
-        return None
-    return int(shift[0]), int(shift[1])
-
-
-def _region(mask: Tensor, matrix: NDArray[np.float64], height: int, width: int) -> tuple[int, int, int, int] | None:
-    """x0, y0, x1, y1 (exclusive): the picture's pixels that the mask can reach, or None."""
-    rows, columns = torch.nonzero(mask.amax(1) > 0), torch.nonzero(mask.amax(0) > 0)
-    if len(rows) == 0:
-        return None
-    top, bottom, left, right = (float(v) for v in (rows[0], rows[-1], columns[0], columns[-1]))
-    margin = 0 if _whole_shift(matrix) is not None else 1
-    corners = np.array([[x, y, 1] for x in (left - margin, right + margin) for y in (top - margin, bottom + margin)])
-    full = np.concatenate([matrix, [[0, 0, 1]]])
-    places = (corners @ np.linalg.inv(full).T)[:, :2]
-    x0, y0 = np.maximum(np.ceil(places.min(0) - 1e-6), 0).astype(int)
-    x1, y1 = np.minimum(np.floor(places.max(0) + 1e-6) + 1, [width, height]).astype(int)
-    return (int(x0), int(y0), int(x1), int(y1)) if x1 > x0 and y1 > y0 else None
-
-
-def _back(
-    crop: Tensor, mask: Tensor, original: Tensor, matrix: NDArray[np.float64], region: tuple[int, int, int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Crop, mask and original crop resampled to the picture's pixels of a region (their exact inverse transform)."""
+def _change(
+    picture: Tensor,
+    base: Tensor,
+    below: Tensor,
+    crop: Tensor,
+    mask: Tensor,
+    matrix: Matrix,
+    region: Region,
+    finish: Finish,
+) -> tuple[Tensor, Tensor]:
+    """What full opacity adds to the current picture (h, w, 3), and the opacity (h, w), both on its own grid."""
     x0, y0, x1, y1 = region
-    window_from_crop = np.linalg.inv(np.concatenate([matrix, [[0, 0, 1]]]))[:2]
-    window_from_crop[:, 2] -= [x0, y0]
-    joined = torch.cat([crop, original, mask[..., None]], -1)
-    placed = crop_pictures(joined[None], (0,), window_from_crop[None], (y1 - y0, x1 - x0), padding="border")[0]
-    edge = torch.ones_like(mask)[None, :, :, None]
-    inside = crop_pictures(edge, (0,), window_from_crop[None], (y1 - y0, x1 - x0), antialias=False)[0, :, :, 0]
-    return placed[..., :3], placed[..., 6] * (inside > 0.999), placed[..., 3:6]
+    shift = whole_shift(matrix)
+    if shift is not None:
+        window = (slice(y0 + shift[1], y1 + shift[1]), slice(x0 + shift[0], x1 + shift[0]))
+        crop, mask = crop[window], mask[window]
+        original = picture[y0:y1, x0:x1, :3]
+    else:
+        window = mask_window(mask)
+        size_hw = (crop.shape[0], crop.shape[1])
+        original = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size_hw, padding="border")[0]
+        crop, mask, original, matrix = crop[window], mask[window], original[window], windowed(matrix, window)
+    crop = match_colour(crop, original, mask, finish.colour)
+    unchanged = torch.exp(-(((crop - original).abs().amax(-1, keepdim=True) / _UNCHANGED) ** 2))
+    if finish.linear_light:
+        crop, original = linear_from_srgb(crop), linear_from_srgb(original)
+    if shift is not None:
+        # on the picture's own grid an unchanged pixel is the same number, so that only other faces' work needs care
+        overlaps = bool((below > 0).any())
+        return (crop - torch.lerp(base, original, unchanged) if overlaps else crop - base), mask
+    joined = torch.cat([crop - unchanged * original, 1 - unchanged, mask[..., None]], -1)
+    placed = bring_back(joined, matrix, region)
+    return placed[..., :3] - placed[..., 3:4] * base, placed[..., 4]
+
+
+def _with_grain(base: Tensor, change: Tensor, before: Tensor, alpha: Tensor, seed: int, finish: Finish) -> Tensor:
+    """The change with grain; nothing is added where nothing changes."""
+    new = base + change
+    shown = srgb_from_linear(new) if finish.linear_light else new
+    grained = match_grain(shown, before, alpha, finish.grain, seed)
+    if finish.linear_light:
+        grained = linear_from_srgb(grained)
+    touched = change.abs().amax(-1, keepdim=True) > _UNCHANGED
+    return torch.where(touched, change + (grained - new), change)
+
+
+def _mixed(change: Tensor, alpha: Tensor, blend: Blend, closed: tuple[bool, bool, bool, bool]) -> Tensor:
+    """What is added to the picture (h, w, 3); closed: whether left, right, top and bottom are the picture's border."""
+    if blend == "multiband":
+        levels = max(0, int(np.log2(max(min(alpha.shape), 1) / 24)))
+        return blend_bands(change.permute(2, 0, 1), alpha, levels).permute(1, 2, 0)
+    if blend == "poisson":
+        # around the region the picture goes on unchanged
+        rim = [0 if side else 1 for side in closed]
+        misfit = membrane(F.pad(-change.permute(2, 0, 1), rim), F.pad(alpha, rim) > 0)
+        height, width = misfit.shape[1] - rim[3], misfit.shape[2] - rim[1]
+        change = change + misfit[:, rim[2] : height, rim[0] : width].permute(1, 2, 0)
+    return change * alpha[..., None]

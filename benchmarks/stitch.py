@@ -1,0 +1,95 @@
+"""What cropping and stitching cost in a 4K picture, against copying that picture: one thread, one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..pipelines.face import Face, FaceCrops, Faces, as_float_array, five_points
+from ..pipelines.geometry.mesh import canonical_mesh
+from ..pipelines.stitch import BLENDS, crop_faces, stitch_faces
+from ..pipelines.stitch.paste import Blend
+from .figure import Figure
+
+WIDTH, HEIGHT = 3840, 2160
+ROUNDS = 9
+
+
+def measure() -> list[Figure]:
+    """A 700 px and a 220 px face in 3840 x 2160 float32."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        return _measure()
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _measure() -> list[Figure]:
+    picture = torch.rand(1, HEIGHT, WIDTH, 3)
+    buffer = torch.empty_like(picture)
+    figures: list[Figure] = []
+    for face_px, most in ((700, 1.5), (220, 1.1)):
+        faces = Faces(((_face(face_px),),), HEIGHT, WIDTH)
+        crops = _changed(crop_faces(picture, faces, mask="face"))
+        copy_ms, stitch_ms = _in_turns(
+            lambda: buffer.copy_(picture), lambda crops=crops: stitch_faces(picture, crops, out=buffer)
+        )
+        figures.append(
+            Figure(f"stitching a {face_px} px face, in copies of the frame", stitch_ms / copy_ms, most, unit="x")
+        )
+        crop_ms = _median(lambda faces=faces: crop_faces(picture, faces, mask="face"))
+        figures.append(Figure(f"cropping a {face_px} px face with its mask", crop_ms, 60, unit="ms"))
+        if face_px == 700:
+            figures.append(Figure("copying the frame", copy_ms, None, unit="ms"))
+            figures += [_of_blend(picture, crops, buffer, blend, copy_ms) for blend in BLENDS[1:]]
+    return figures
+
+
+def _of_blend(picture: Tensor, crops: FaceCrops, buffer: Tensor, blend: Blend, copy_ms: float) -> Figure:
+    spent = _median(lambda: stitch_faces(picture, crops, blend, out=buffer), 3)
+    return Figure(f"the same by {blend}", spent / copy_ms, None, unit="x")
+
+
+def _face(width_px: float) -> Face:
+    """The canonical face in the middle of the picture, a little turned."""
+    points = np.zeros((478, 3))
+    points[:468] = canonical_mesh().points * np.array([1, -1, -1])
+    points[468:] = points[33]
+    points *= width_px / np.ptp(points[:468, 0])
+    turn = np.array([[np.cos(0.1), -np.sin(0.1)], [np.sin(0.1), np.cos(0.1)]])
+    points[:, :2] = points[:, :2] @ turn.T + np.array([WIDTH / 2, HEIGHT / 2])
+    box = as_float_array(np.concatenate([points[:, :2].min(0), points[:, :2].max(0)]))
+    dense = as_float_array(points)
+    dense[468:] = dense[[33, 133, 159, 145, 33, 263, 362, 386, 374, 263]]
+    return Face(box, 1.0, five_points(dense), dense)
+
+
+def _changed(crops: FaceCrops) -> FaceCrops:
+    return replace(crops, images=(crops.images * 0.9 + 0.05))
+
+
+def _in_turns(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
+    """Median ms of both, run in turns so that both see the same load of the machine."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for round_ in range(ROUNDS + 2):
+        for row, run in zip(times, (first, second), strict=True):
+            start = time.perf_counter()
+            run()
+            if round_ >= 2:
+                row.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times[0])), float(np.median(times[1]))
+
+
+def _median(run: Callable[[], object], rounds: int = ROUNDS) -> float:
+    times: list[float] = []
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1e3)
+    return float(np.median(times[1:]))

@@ -159,7 +159,9 @@ class SwapFacesInVideo(io.ComfyNode):
         stage = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         frames = FaceFrames(lambda one: analysis.detect(one, threshold), analysis.recogniser, stage, smoothing)
         settings = [strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
-        job = _job([*settings, type(swapper).__name__], [*new, *old])
+        # a swapper that does not say which it is can only go on with its own work, not with that of a restarted ComfyUI
+        settings.append(getattr(swapper, "name", f"{type(swapper).__name__} {id(swapper)}"))
+        job = _job(settings, [*new, *old])
         path, done = _process(video, frames, job, crf)
         report = f"{describe_people(frames, [identity.name for identity in new])}\n{done}"
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), report, ui=shown(report))

@@ -52,6 +52,8 @@ class MeshSwapper:
 class LoadedMeshSwapper:
     """The embedded swapper with the network that tells whether the expression stayed."""
 
+    name = "mesh"
+
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._expression = ExpressionKeeper(lambda landmarks: network(landmarks)[0])
 

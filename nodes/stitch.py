@@ -9,8 +9,9 @@ from torch import Tensor
 
 from ..pipelines.face import FaceCrops, Faces
 from ..pipelines.geometry.templates import TEMPLATES
+from ..pipelines.stitch.colour import COLOUR_MATCHES, ColourMatch
 from ..pipelines.stitch.crop import CropMask, crop_faces
-from ..pipelines.stitch.paste import BLENDS, Blend, stitch_faces
+from ..pipelines.stitch.paste import BLENDS, ORDERS, Blend, Finish, Order, stitch_faces
 from ..pipelines.stitch.regions import REGIONS, face_masks
 from . import sockets
 from .inputs import fraction
@@ -122,6 +123,40 @@ class CropFaces(io.ComfyNode):
         return io.NodeOutput(crops, crops.images, crops.masks)
 
 
+def _finish() -> list[io.Input]:
+    """How a crop is fitted to the picture before it is mixed in."""
+    return [
+        io.Combo.Input(
+            "colour",
+            options=list(COLOUR_MATCHES),
+            default="none",
+            advanced=True,
+            tooltip="Give the changed crop the colours it had. lab: mean and contrast. histogram: every tone, for "
+            "strong casts. low_frequency: light and shade as before, new detail only.",
+        ),
+        fraction(
+            "grain",
+            0.0,
+            "1 gives the crop the noise of the picture around it, for faces that came back too clean or too noisy.",
+            advanced=True,
+        ),
+        io.Boolean.Input(
+            "linear_light",
+            default=False,
+            advanced=True,
+            tooltip="Mix light instead of display values, as compositing programs do. Soft edges between bright and "
+            "dark look brighter.",
+        ),
+        io.Combo.Input(
+            "order",
+            options=list(ORDERS),
+            default="as_given",
+            advanced=True,
+            tooltip="Which of two overlapping faces lies on top. as_given: the later one. larger_on_top: the nearer.",
+        ),
+    ]
+
+
 class StitchFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -150,8 +185,11 @@ class StitchFaces(io.ComfyNode):
                     options=list(BLENDS),
                     default="multiband",
                     tooltip="multiband hides the seam by mixing broad tones widely and detail narrowly. "
-                    "alpha is the plain mix, exact inside the mask and faster.",
+                    "alpha is the plain mix, exact inside the mask and faster. poisson shifts the crop's colours so "
+                    "that they agree at the edge; slow on large faces. seam cuts where old and new differ least "
+                    "within the mask's soft edge: give it a wide feather.",
                 ),
+                *_finish(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),
@@ -166,6 +204,10 @@ class StitchFaces(io.ComfyNode):
         image: Tensor,
         crops: FaceCrops,
         blend: Blend,
+        colour: ColourMatch = "none",
+        grain: float = 0.0,
+        linear_light: bool = False,
+        order: Order = "as_given",
         changed: Tensor | None = None,
         masks: Tensor | None = None,
     ) -> io.NodeOutput:
@@ -173,7 +215,7 @@ class StitchFaces(io.ComfyNode):
             crops = crops.with_images(changed)
         if masks is not None:
             crops = crops.with_masks(masks)
-        pictures, where = stitch_faces(image, crops, blend)
+        pictures, where = stitch_faces(image, crops, blend, finish=Finish(colour, grain, linear_light, order))
         report = f"Put {len(crops.frame)} face(s) back into {len(image)} picture(s)."
         return io.NodeOutput(pictures, where, report, ui=shown(report))
 

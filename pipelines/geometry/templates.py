@@ -20,6 +20,24 @@ _FFHQ_512 = np.array(
         [313.08905, 371.15118],
     ]
 )
+_ARCFACE_WIDE = np.array(
+    [
+        [0.35473214, 0.45658929],
+        [0.64526786, 0.45658929],
+        [0.50000000, 0.61154464],
+        [0.37913393, 0.77687500],
+        [0.62086607, 0.77687500],
+    ]
+)
+_MTCNN = np.array(
+    [
+        [0.36562865, 0.46733799],
+        [0.63305391, 0.46585885],
+        [0.50019127, 0.61942959],
+        [0.39032951, 0.77598822],
+        [0.61178945, 0.77476328],
+    ]
+)
 
 
 def _scaled(points: NDArray[np.float64], size: int) -> NDArray[np.float64]:
@@ -32,6 +50,9 @@ TEMPLATES: dict[str, NDArray[np.float64]] = {
     # insightface's 128-based sizes put the 112 template 8 px further right instead of scaling it
     "arcface_128": _scaled(_ARCFACE_112 + np.array([8.0, 0.0]), 128),
     "ffhq_512": _scaled(_FFHQ_512, 512),
+    # the older, looser ArcFace crop of ghost and SimSwap, and MTCNN's mean face of HifiFace
+    "arcface_112_wide": _ARCFACE_WIDE,
+    "mtcnn_512": _MTCNN,
 }
 
 

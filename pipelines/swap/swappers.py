@@ -13,6 +13,10 @@ from ..errors import InputError
 from ..face import Face, FaceCrops
 from ..identity.identity import Identity
 from ..registry import Registry
+from .crossface import GHOSTS, HIFIFACE, SIMSWAP_256, SIMSWAP_512
+from .from_picture import BLENDSWAP, UNIFACE
+from .hyperswap import HYPERSWAPS
+from .inswapper import INSWAPPER, INSWAPPER_FP16
 from .mesh_swapper import MeshSwapper
 from .options import SwapOptions
 from .swapped import SwappedFace
@@ -51,8 +55,19 @@ class SwapperEntry(Protocol):
     def load(self, registry: Registry) -> Swapper: ...
 
 
-#: The swappers, first the one that always works.
-SWAPPERS: tuple[SwapperEntry, ...] = (MeshSwapper(),)
+#: The swappers, first the one that always works; "auto" takes the last one whose files are there.
+SWAPPERS: tuple[SwapperEntry, ...] = (
+    MeshSwapper(),
+    BLENDSWAP,
+    UNIFACE,
+    *GHOSTS,
+    SIMSWAP_256,
+    SIMSWAP_512,
+    HIFIFACE,
+    INSWAPPER_FP16,
+    INSWAPPER,
+    *HYPERSWAPS,
+)
 
 
 def swapper_named(name: str) -> SwapperEntry:

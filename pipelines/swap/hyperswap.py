@@ -1,0 +1,30 @@
+"""hyperswap 256: FaceFusion's swapper in three versions."""
+
+from __future__ import annotations
+
+from .onnx_swapper import OnnxSwapper
+
+_HALF = (0.5, 0.5, 0.5)
+
+
+def _version(weights_id: str, letter: str) -> OnnxSwapper:
+    return OnnxSwapper(
+        weights_id,
+        f"hyperswap 256 px, version {letter}",
+        "ResearchRAIL (FaceFusion): research only",
+        weights_id,
+        "arcface_128",
+        256,
+        lambda _: lambda identity: identity.unit("arcface_w600k_r50")[None],
+        _HALF,
+        _HALF,
+        signed=True,
+        also=("insightface_w600k_r50",),
+    )
+
+
+HYPERSWAPS = (
+    _version("hyperswap_1c_256", "1c"),
+    _version("hyperswap_1b_256", "1b"),
+    _version("hyperswap_1a_256", "1a"),
+)

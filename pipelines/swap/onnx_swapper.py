@@ -1,0 +1,223 @@
+"""What all swappers that are one ONNX network share: crop, run all faces together, bring them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError, MissingWeightsError, WrongWeightsError
+from ..face import Face, FloatArray, as_float_array
+from ..geometry.templates import crop_from_image
+from ..geometry.transforms import transform_mesh
+from ..geometry.warp import crop_pictures
+from ..identity.identity import Identity
+from ..registry import Registry
+from ..stitch.crop import box_masks
+from ..stitch.place import bring_back, reach
+from ..stitch.regions import region_mask
+from .options import SwapOptions
+from .swapped import SwappedFace
+
+#: Sub-images that go through a network in one call.
+_BATCH = 16
+
+#: The largest crop that a boost makes, in px.
+_LARGEST_CROP = 1024
+
+#: Grow and feather of the mask, as parts of the crop's side.
+_GROW, _FEATHER = 0.015, 0.06
+
+#: Parts that the user can keep -> parts of `stitch.regions`.
+_KEPT = {
+    "eyes": ("eye_area",),
+    "brows": ("brows",),
+    "nose": ("nose",),
+    "mouth": ("lips", "mouth_interior"),
+    "jaw": ("jaw",),
+    "forehead": ("forehead",),
+    "skin": ("skin",),
+}
+
+#: The source as the network takes it: (1, 512) of an embedding, or (1, 3, h, w) of a picture.
+SourceForm = Callable[[Identity], FloatArray]
+
+
+@dataclass(frozen=True)
+class OnnxSwapper:
+    """An entry of `SWAPPERS` that is one ONNX network with the inputs "target" and "source".
+
+    weights_id: of the network. template, size: of the crop it takes. mean, std: what its input is normalised with,
+    per channel of RGB in [0, 1]. signed: whether its output is normalised the same way. source: makes the source's
+    form once the entry's files are loaded. also: further weights ids it needs: a converter, or
+    the recogniser whose vectors an identity must carry.
+    """
+
+    name: str
+    title: str
+    licence: str
+    weights_id: str
+    template: str
+    size: int
+    source: Callable[[Registry], SourceForm]
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    signed: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        return (self.weights_id, *self.also)
+
+    def load(self, registry: Registry) -> LoadedOnnxSwapper:
+        """Raises MissingWeightsError, WrongWeightsError, MissingPackageError."""
+        return LoadedOnnxSwapper(self, OnnxNetwork(registry, self.weights_id), self.source(registry))
+
+
+class OnnxNetwork:
+    """A session of the registry that is brought back before every call."""
+
+    def __init__(self, registry: Registry, weights_id: str) -> None:
+        self._runtime = registry.runtime
+        self._handle = registry.load_session(weights_id)
+        self.path = path_of(registry, weights_id)
+
+    def session(self, activation_bytes: int = 0) -> Any:
+        """The live session, with room made for its activations."""
+        self._runtime.ready(self._handle, activation_bytes)
+        return self._handle.module
+
+    def shape(self, name: str) -> list[Any]:
+        """Shape of an input; raises WrongWeightsError, naming those there are, when there is none of that name."""
+        inputs = {value.name: list(value.shape) for value in self.session().get_inputs()}
+        if name not in inputs:
+            raise WrongWeightsError(
+                f"{self.path} has the inputs {', '.join(inputs)}; {name!r} is needed. It is another model under that "
+                "name: fetch it anew."
+            )
+        return inputs[name]
+
+    def run(self, values: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
+        """The first output, float32. Inputs are cast to what the network takes."""
+        session = self.session(60 * sum(value.nbytes for value in values.values()))
+        kinds = {value.name: value.type for value in session.get_inputs()}
+        cast = {name: value.astype(_dtype(kinds[name])) for name, value in values.items()}
+        return as_float_array(session.run(None, cast)[0])
+
+
+def _dtype(kind: str) -> type[np.floating[Any]]:
+    return np.float16 if "float16" in kind else np.float32
+
+
+def path_of(registry: Registry, weights_id: str) -> Path:
+    """Where the file of a loaded id lies; raises MissingWeightsError when it was removed since."""
+    path = registry.find(weights_id)
+    if path is None:
+        raise MissingWeightsError(f"The file of {weights_id} was removed while it was loaded.")
+    return path
+
+
+class LoadedOnnxSwapper:
+    """See `swappers.Swapper`. `SwapOptions.shape` does not apply: the network decides the shape."""
+
+    def __init__(self, entry: OnnxSwapper, network: OnnxNetwork, source: SourceForm) -> None:
+        self._entry, self._network, self._source = entry, network, source
+        shape, side = network.shape("target"), entry.size
+        network.shape("source")
+        if len(shape) != 4 or any(isinstance(got, int) and got != side for got in shape[2:]):
+            raise WrongWeightsError(
+                f"{network.path} takes {shape}, {entry.name} is (batch, 3, {side}, {side}): another model under that "
+                "name. Fetch it anew."
+            )
+        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH
+
+    def swap(
+        self, images: Tensor, assignments: Sequence[tuple[int, Face, Identity]], options: SwapOptions
+    ) -> list[SwappedFace]:
+        """As the room's protocol says; all faces' sub-images go through the network in batches."""
+        forms: dict[int, FloatArray] = {}
+        for _, _, identity in assignments:
+            if id(identity) not in forms:
+                forms[id(identity)] = self._source(identity)
+        boosts = [options.boost or self.boost_for(face) for _, face, _ in assignments]
+        crops = [
+            self._crop(images, index, face, boost) for (index, face, _), boost in zip(assignments, boosts, strict=True)
+        ]
+        pieces = [split(crop, boost) for crop, boost in zip(crops, boosts, strict=True)]
+        sources = [
+            np.repeat(forms[id(identity)], len(part), 0)
+            for (_, _, identity), part in zip(assignments, pieces, strict=True)
+        ]
+        if not pieces:
+            return []
+        done = self.run(torch.cat(pieces), np.concatenate(sources))
+        parts = done.split([len(part) for part in pieces])
+        return [
+            self._back(images[index], face, join(part, boost), boost, options)
+            for (index, face, _), part, boost in zip(assignments, parts, boosts, strict=True)
+        ]
+
+    def boost_for(self, face: Face) -> int:
+        """How many crop pixels per network pixel a face deserves: 1, 2, 4 ... so that none of its detail is lost."""
+        matrix = crop_from_image(face, self._entry.template, self._entry.size)
+        picture_px = 1 / np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+        most = max(1, _LARGEST_CROP // self._entry.size)
+        boost = 1
+        while boost * 2 <= most and picture_px >= boost * 1.5:
+            boost *= 2
+        return boost
+
+    def run(self, targets: Tensor, sources: FloatArray) -> Tensor:
+        """Swapped crops (N, S, S, 3) in [0, 1] of crops (N, S, S, 3) and one source form each."""
+        mean, std = torch.tensor(self._entry.mean), torch.tensor(self._entry.std)
+        values = ((targets - mean) / std).permute(0, 3, 1, 2).contiguous().numpy()
+        found: list[NDArray[np.float32]] = []
+        for at in range(0, len(values), self._batch):
+            part = slice(at, at + self._batch)
+            found.append(self._network.run({"target": values[part], "source": sources[part]}))
+        result = torch.from_numpy(np.concatenate(found)).permute(0, 2, 3, 1)
+        if not bool(torch.isfinite(result).all()):
+            raise InputError(f"{self._entry.name} gave pixels that are not finite: are there NaN in the picture?")
+        return (result * std + mean if self._entry.signed else result).clamp(0, 1)
+
+    def _crop(self, images: Tensor, index: int, face: Face, boost: int) -> Tensor:
+        side = self._entry.size * boost
+        matrix = crop_from_image(face, self._entry.template, side)
+        return crop_pictures(images[..., :3], (index,), matrix[None], (side, side), padding="border")[0].clamp(0, 1)
+
+    def _back(self, picture: Tensor, face: Face, crop: Tensor, boost: int, options: SwapOptions) -> SwappedFace:
+        """The swapped crop on the picture's own pixels."""
+        side = self._entry.size * boost
+        matrix = crop_from_image(face, self._entry.template, side)
+        mask = box_masks(picture[None], (0,), matrix[None], side, _FEATHER)[0]
+        if face.landmarks is not None:
+            points = transform_mesh(matrix, face.landmarks)
+            mask = mask * region_mask(points, (side, side), ("face",), _GROW * side, _FEATHER * side)
+            kept = [part for region in _KEPT if region not in options.parts() for part in _KEPT[region]]
+            if kept:
+                mask = mask * (1 - region_mask(points, (side, side), tuple(kept), 0.0, _FEATHER * side / 2))
+        region = reach(mask, matrix, picture.shape[0], picture.shape[1])
+        if region is None:
+            return SwappedFace(picture.new_zeros(3, 1, 1), picture.new_zeros(1, 1), 0, 0)
+        placed = bring_back(torch.cat([crop, mask[..., None]], -1), matrix, region)
+        return SwappedFace(placed[..., :3].permute(2, 0, 1), placed[..., 3] * options.strength, region[0], region[1])
+
+
+def split(crop: Tensor, boost: int) -> Tensor:
+    """(boost², S, S, 3): every boost-th pixel of (boost S, boost S, 3), starting at each of the first ones in turn."""
+    side = crop.shape[0] // boost
+    parts = crop.reshape(side, boost, side, boost, 3).permute(1, 3, 0, 2, 4)
+    return parts.reshape(boost * boost, side, side, 3)
+
+
+def join(parts: Tensor, boost: int) -> Tensor:
+    """The inverse of `split`."""
+    side = parts.shape[1]
+    whole = parts.reshape(boost, boost, side, side, 3).permute(2, 0, 3, 1, 4)
+    return whole.reshape(side * boost, side * boost, 3)

@@ -111,5 +111,9 @@ def _halve(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray
     """Means of two by two pixels (of what is left at an odd edge), and the transform from them."""
     # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
     offset = matrix[:, 2] + matrix[:, :2] @ np.array([0.5, 0.5])
-    halved = F.avg_pool2d(pixels, 2, ceil_mode=True, count_include_pad=False)
+    if pixels.shape[2] % 2 or pixels.shape[3] % 2:
+        halved = F.avg_pool2d(pixels, 2, ceil_mode=True, count_include_pad=False)
+    else:
+        # the same means, several times faster
+        halved = F.interpolate(pixels, scale_factor=0.5, mode="bilinear", align_corners=False)
     return halved, np.concatenate([matrix[:, :2] * 2, offset[:, None]], axis=1)

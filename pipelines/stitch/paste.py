@@ -84,7 +84,8 @@ def stitch_faces(
         out.copy_(images)
     else:
         raise InputError(f"The buffer is {tuple(out.shape)} {out.dtype}, the pictures {tuple(images.shape)}.")
-    used = images.new_zeros(images.shape[:3])
+    # numpy's zeros cost nothing until they are written to
+    used = torch.from_numpy(np.zeros(images.shape[:3], dtype=np.float32)).to(images)
     for row in _order(crops, finish.order):
         index = crops.frame[row]
         limit = None if mask is None else mask[index]

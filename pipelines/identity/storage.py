@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.numpy import save as to_safetensors
 
-from ... import __version__
+from .. import __version__
 from ..errors import InputError, LikenessError, UnsafeFileError
 from ..face import FloatArray, as_float_array
 from .identity import CROP_SIZE_PX, MAX_REFERENCES, MESH_POINTS, EncodedReferences, Identity

@@ -212,7 +212,7 @@ def identity_attention(q: Tensor, k: Tensor, heads: int, tokens: int = ORTHO_TOK
 
     softmax(q kᵀ) without the usual division by √d, as published.
     """
-    batch, length, width = q.shape
+    batch, _, width = q.shape
     q, k = (z.view(batch, -1, heads, width // heads).transpose(1, 2).float() for z in (q, k))
     return (q @ k.transpose(-2, -1)).softmax(-1).mean(1)[..., :tokens].sum(-1, keepdim=True)
 

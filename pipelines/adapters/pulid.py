@@ -28,7 +28,8 @@ VISION = VisionNeed("eva02_clip_l_336", "levels", "pulid_face", 336)
 
 def mapping(state: Mapping[str, Tensor], name: str) -> nn.Sequential:
     """Three linears with LayerNorm and LeakyReLU between, of the sizes that a state dict has below `name`."""
-    first, second, third = (nn.Linear(*reversed(state[f"{name}.{number}.weight"].shape)) for number in (0, 3, 6))
+    sizes = [state[f"{name}.{number}.weight"].shape for number in (0, 3, 6)]
+    first, second, third = (nn.Linear(inputs, outputs) for outputs, inputs in sizes)
     return nn.Sequential(
         first, nn.LayerNorm(first.out_features), nn.LeakyReLU(),
         second, nn.LayerNorm(second.out_features), nn.LeakyReLU(), third,

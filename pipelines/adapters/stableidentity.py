@@ -85,7 +85,7 @@ def place_tokens(embedded: Tensor, ids: Tensor, placeholder: int, tokens: Tensor
     for row, (prompt, person) in enumerate(zip(ids, tokens, strict=True)):
         places = (prompt == placeholder).nonzero().flatten().tolist()
         if not places:
-            raise InputError(f"Prompt {row + 1} has no placeholder: write the placeholder where the person is named.")
+            raise InputError(f"Prompt {row + 1} has no placeholder: write it where the person is named.")
         for place in places:
             if place + len(person) > len(prompt):
                 raise InputError(f"Prompt {row + 1}: the {len(person)} tokens at position {place} run over its end.")
@@ -94,7 +94,7 @@ def place_tokens(embedded: Tensor, ids: Tensor, placeholder: int, tokens: Tensor
 
 
 def build_projector(state: Mapping[str, Tensor]) -> NameSpaceProjector:
-    """The projector of the sizes in a state dict (`net`, `norm`), with its weights; the statistics where they are given."""
+    """The projector of the sizes in a state dict (`net`, `norm`), with its weights and the statistics if given."""
     if "net.2.weight" in state:
         raise WrongWeightsError("A StableIdentity projector has two layers; this file has more.")
     total, inputs = state["net.0.weight"].shape

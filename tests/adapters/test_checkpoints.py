@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import save_file
+
 from likeness.pipelines.adapters.checkpoint import Checkpoint, read_checkpoint, unwrap
 from likeness.pipelines.adapters.families import FAMILIES, build_adapter, load_adapter, recognise
 from likeness.pipelines.adapters.family import IdentityAdapter
 from likeness.pipelines.backbones.unet import SD15, SDXL
 from likeness.pipelines.errors import InputError, UnsafeFileError, WrongWeightsError
-from safetensors.torch import save_file
 
 #: Keys and shapes of published files.
 TABLES: dict[str, dict[str, list[int]]] = json.loads(

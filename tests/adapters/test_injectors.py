@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from likeness.pipelines.adapters.injectors import (
     CascadeSite,
     GatedSelfAttentionSite,
@@ -19,7 +21,6 @@ from likeness.pipelines.adapters.perceiver import attend_exactly
 from likeness.pipelines.backbones.flux import flux_places
 from likeness.pipelines.backbones.unet import SD15, SDXL
 from likeness.pipelines.errors import WrongWeightsError
-from torch import Tensor, nn
 
 WIDTH, CONTEXT, HEADS = 32, 24, 4
 

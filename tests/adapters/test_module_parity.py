@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from likeness.cli.parity.adapters import MODULES
 from likeness.cli.parity.check import Check
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from likeness.pipelines.adapters import faceid, pulid
 from likeness.pipelines.adapters.arc2face import padded_vector, replace_id_token
-from likeness.pipelines.adapters.checkpoint import Claims
 from likeness.pipelines.adapters.families import FAMILIES
 from likeness.pipelines.adapters.family import Family, Features, IdentityAdapter, TokenOptions, make_tokens
 from likeness.pipelines.adapters.fuse import FuseModule
@@ -16,7 +17,6 @@ from likeness.pipelines.adapters.schedule import StepCurve, step_of, text_steps
 from likeness.pipelines.adapters.stableidentity import NameSpaceProjector, place_tokens
 from likeness.pipelines.adapters.wplus import WPLUS, CodeTokens
 from likeness.pipelines.errors import InputError
-from torch import Tensor, nn
 
 SIZES = {"dim": 32, "depth": 2, "inner": 32, "heads": 2, "embedding": 24, "output": 32, "ff": 64}
 
@@ -96,9 +96,7 @@ def test_plus_reads_the_encoded_zero_picture_on_the_unconditional_side_and_not_z
 def test_every_combine_mode_of_equal_references_gives_the_tokens_of_one() -> None:
     made = adapter(faceid.PLUS, pictures())
     once = Features(vectors=PLUS.vectors[:1], vision=PLUS.vision[:1], blank=PLUS.blank)
-    twice = Features(
-        vectors=PLUS.vectors[:1].repeat(2, 1), vision=PLUS.vision[:1].repeat(2, 1, 1), blank=PLUS.blank
-    )
+    twice = Features(vectors=PLUS.vectors[:1].repeat(2, 1), vision=PLUS.vision[:1].repeat(2, 1, 1), blank=PLUS.blank)
     one = make_tokens(made, once).cond
     for mode in ("mean vector", "mean tokens"):
         torch.testing.assert_close(make_tokens(made, twice, TokenOptions(combine=mode)).cond, one)

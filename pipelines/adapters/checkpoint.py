@@ -6,11 +6,11 @@ table of dotted names.
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -143,7 +143,7 @@ def _read_torch(path: Path) -> Any:
     """The only place where a torch file is opened, and it can run no code."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
+    except UnpicklingError as error:
         raise UnsafeFileError(
             f"{path.name} holds more than weights and is not opened, because that could run code ({error}). "
             "Get the file from its publisher again, or a .safetensors of it."

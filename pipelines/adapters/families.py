@@ -47,6 +47,7 @@ AUTO = "auto"
 
 
 def family_names() -> tuple[str, ...]:
+    """The names that users choose by, in order."""
     return tuple(family.name for family in FAMILIES)
 
 

@@ -50,6 +50,7 @@ class Injection(Protocol):
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer without bias."""
     return nn.Linear(inputs, outputs, bias=False)
 
 
@@ -71,6 +72,7 @@ class KeyValueSite(nn.Module):
         return self.get_submodule(self.key_name)(tokens), self.get_submodule(self.value_name)(tokens)
 
     def weigh(self, payload: Payload, gain: float) -> Payload:
+        """The attention is linear in its values: the strength is theirs."""
         k, v = payload
         return k, v * gain
 
@@ -96,6 +98,7 @@ class CascadeSite(nn.Module):
         return self.to_k_wplus(tokens), self.to_v_wplus(tokens)
 
     def weigh(self, payload: Payload, gain: float) -> Payload:
+        """The attention is linear in its values: the strength is theirs."""
         k, v = payload
         return k, v * gain
 
@@ -153,14 +156,17 @@ class GatedSelfAttentionSite(nn.Module):
         self.alpha_dense = nn.Parameter(torch.zeros(()))
 
     def project(self, tokens: Tensor) -> Payload:
+        """Keys and values of the face tokens, and the gate's strength per row."""
         faces = self.norm1(self.linear(tokens))
         return self.attn.to_k(faces), self.attn.to_v(faces), faces.new_ones(len(faces), 1, 1)
 
     def weigh(self, payload: Payload, gain: float) -> Payload:
+        """The strength stands before both gates."""
         k, v, gate = payload
         return k, v, gate * gain
 
     def increment(self, q: Tensor, x: Tensor, payload: Payload, heads: int, attend: Attend) -> Tensor:
+        """Both residuals, the second made from the state after the first."""
         face_k, face_v, gate = payload
         normed = self.norm1(x)
         k = torch.cat([self.attn.to_k(normed), face_k], dim=1)
@@ -185,6 +191,7 @@ class ResidualAttentionSite(PerceiverAttention):
         return self.keys_values(tokens)
 
     def weigh(self, payload: Payload, gain: float) -> Payload:
+        """The attention is linear in its values: the strength is theirs."""
         k, v = payload
         return k, v * gain
 

@@ -60,6 +60,7 @@ def feed_forward(dim: int, inner: int) -> nn.Sequential:
 
 
 def perceiver_layer(dim: int, inner: int, heads: int, ff: int) -> nn.ModuleList:
+    """Attention and feed-forward, under the names of the published checkpoints."""
     return nn.ModuleList([PerceiverAttention(dim, inner, heads), feed_forward(dim, ff)])
 
 

@@ -1,24 +1,18 @@
 """From the crops of an identity to what a vision tower reads, as each family's reference prepares it.
 
-An identity keeps crops of 512 px aligned to "ffhq_512", which is PuLID's and MasterWeaver's own alignment; other
-alignments are made from them. Parts that a family blanks out come as a mask from whoever finds faces and hair.
+A recipe names the alignment of the crops ("ffhq_512", which identities keep, is PuLID's and MasterWeaver's own); parts
+that a family blanks out come as a mask from whoever finds faces and hair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from ..errors import InputError
-from ..face import FloatArray
-from ..geometry.templates import TEMPLATES
-from ..geometry.transforms import similarity
-from ..geometry.warp import crop_pictures
 from .family import VisionNeed
 
 #: Mean and deviation of CLIP's training pictures.
@@ -60,19 +54,17 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
-def prepare(need: VisionNeed, crops: Tensor, landmarks5: Sequence[FloatArray], kept: Tensor | None = None) -> Tensor:
+def prepare(need: VisionNeed, crops: Tensor, kept: Tensor | None = None) -> Tensor:
     """The pixels that a tower reads.
 
-    crops: (R, S, S, 3) uint8 or float in [0, 1]. landmarks5: R × (5, 2) px in the crop. kept: (R, S, S) in [0, 1], 1
-    where the recipe's `keep` is; needed unless that is "all". Returns (R, 3, size, size) float32, normalised.
+    crops: (R, S, S, 3) uint8 or float in [0, 1], aligned to `RECIPES[need.picture].template`. kept: (R, S, S) in
+    [0, 1], 1 where the recipe's `keep` is; needed unless that is "all". Returns (R, 3, size, size) float32, normalised.
     Raises InputError when the mask is missing or has another size.
     """
     recipe = RECIPES[need.picture]
     images = crops.float() / 255 if crops.dtype == torch.uint8 else crops.float()
     if recipe.keep != "all":
         images = _only(images, recipe, kept, need)
-    if recipe.template != "ffhq_512":
-        images = aligned(images, landmarks5, recipe.template, need.size_px)
     return normalised(resized(images.permute(0, 3, 1, 2), need.size_px), recipe)
 
 
@@ -93,14 +85,6 @@ def _only(images: Tensor, recipe: Recipe, kept: Tensor | None, need: VisionNeed)
         inside = (images * images.new_tensor(GREY)).sum(-1, keepdim=True).expand_as(images)
     mask = kept.to(images).unsqueeze(-1)
     return inside * mask + recipe.blank * (1 - mask)
-
-
-def aligned(images: Tensor, landmarks5: Sequence[FloatArray], template: str, size: int) -> Tensor:
-    """(R, S, S, 3) → (R, size, size, 3) with the five points on a template, black outside, as insightface crops."""
-    if len(landmarks5) != len(images):
-        raise InputError(f"There are {len(images)} crop(s) but five points of {len(landmarks5)} face(s).")
-    matrices = np.stack([similarity(TEMPLATES[template] * size, points) for points in landmarks5])
-    return crop_pictures(images, tuple(range(len(images))), matrices, (size, size))
 
 
 def resized(images: Tensor, size: int) -> Tensor:

@@ -7,11 +7,20 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 
 from ..backbones.unet import UNETS, Backbone
-from ..errors import WrongWeightsError
+from ..errors import InputError, WrongWeightsError
 from .checkpoint import listing, load_into
+from .family import IdentityAdapter
 from .injectors import KeyValueSite
 
 SiteState = Mapping[str, Tensor]
+
+
+def backbone_of(adapter: IdentityAdapter) -> Backbone:
+    """The UNet that an adapter was made for; raises InputError for an adapter of a transformer."""
+    for backbone in UNETS:
+        if backbone.name == adapter.backbone:
+            return backbone
+    raise InputError(f"{adapter.file} is made for {adapter.backbone}, but the model is a UNet.")
 
 
 def group_by_number(layers: Mapping[str, Tensor], what: str) -> dict[int, dict[str, Tensor]]:

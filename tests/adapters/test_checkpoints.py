@@ -172,7 +172,7 @@ def test_a_level_called_module_inside_the_names_is_removed() -> None:
 def test_a_pickle_with_code_is_refused_and_nothing_of_it_runs(tmp_path: Path) -> None:
     target = tmp_path / "ran"
     bomb = tmp_path / "ip-adapter.bin"
-    bomb.write_bytes(pickle.dumps({"image_proj": Touch(target)}))
+    bomb.write_bytes(pickle.dumps({"image_proj": Touch(target)}, protocol=2))
     with pytest.raises(UnsafeFileError, match="more than weights"):
         read_checkpoint(bomb)
     torch.save({"image_proj": Touch(target)}, bomb)

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from likeness.cli.parity.fixture import Fixture
 from likeness.pipelines.adapters import fact, pulid
 from likeness.pipelines.adapters.application import Application, Window
-from likeness.pipelines.adapters.diffusers_host import UNGUIDED, attach, attach_weights, discrete_sigma
+from likeness.pipelines.adapters.diffusers_changes import attach_weights
+from likeness.pipelines.adapters.diffusers_host import UNGUIDED, attach, discrete_sigma
 from likeness.pipelines.adapters.family import Family, IdentityAdapter, IdentityTokens
 from likeness.pipelines.adapters.injectors import CascadeSite
 from likeness.pipelines.adapters.lora import split_lora

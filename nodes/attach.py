@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,17 +17,16 @@ import comfy.model_patcher
 import torch
 from comfy.ldm.modules.attention import optimized_attention
 from comfy.patcher_extension import WrappersMP
-from comfy.weight_adapter.lora import LoRAAdapter
 from torch import Tensor, nn
 
 from ..pipelines.adapters.application import Application, reads_weights
 from ..pipelines.adapters.attachment import Attachment, ModelCall, SiteCalls, with_identity
 from ..pipelines.adapters.family import IdentityAdapter
 from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE, Attend
-from ..pipelines.adapters.lora import comfy_weights
 from ..pipelines.adapters.region import Area
 from ..pipelines.errors import InputError
-from .model_sites import Place, backbone_of, find_places
+from .model_sites import Place, find_places
+from .weight_patches import weight_patches
 
 #: Our entries in a model's options: the adapters or the state of a call, and the prompts for parts of the picture.
 KEY, AREAS = "likeness", "likeness_areas"
@@ -49,6 +48,7 @@ class _ModelAdapters:
 
     attachment: Attachment
     held: tuple[ModelPatcher, ...]
+    schedules: dict[int, tuple[Tensor, tuple[float, ...]]] = field(default_factory=dict)
 
     def models(self) -> list[ModelPatcher]:
         """The adapters' weights, which ComfyUI counts, loads and frees with the model."""
@@ -57,6 +57,14 @@ class _ModelAdapters:
     def cleanup(self) -> None:
         """After a sampling."""
         self.attachment.cleanup()
+        self.schedules.clear()
+
+    def _sigmas(self, options: Mapping[str, Any]) -> tuple[float, ...]:
+        """Of the sampling, brought to the host once."""
+        sigmas = options["sample_sigmas"]
+        if id(sigmas) not in self.schedules:  # the tensor is kept, so that its id stays its own
+            self.schedules[id(sigmas)] = (sigmas, tuple(sigmas.tolist()))
+        return self.schedules[id(sigmas)][1]
 
     def apply_model(self, executor: Any, x: Tensor, t: Tensor, *args: Any, **kwargs: Any) -> Any:
         """Around `BaseModel.apply_model`: what is decided once per call is decided here, outside the attention."""
@@ -66,7 +74,8 @@ class _ModelAdapters:
         size = (x.shape[-2], x.shape[-1])
         known = options.get(AREAS, {})
         areas = tuple(known.get(name, Area.whole(size)) for name in options.get("uuids", range(len(sides))))
-        calls = self.attachment.site_calls(ModelCall(sides, areas, len(x), lambda: float(t[0]), like))
+        call = ModelCall(sides, areas, len(x), lambda: float(t[0]), like, lambda: self._sigmas(options))
+        calls = self.attachment.site_calls(call)
         return executor(x, t, *front, {**options, KEY: _State(calls, size)}, **kwargs)
 
     def calc_cond_batch(self, executor: Any, model: Any, conds: Any, x: Tensor, t: Tensor, options: Any) -> Any:
@@ -257,7 +266,7 @@ def attach_weights(model: ModelPatcher, adapter: IdentityAdapter, strength: floa
     strength: of its LoRA; weights of the model that the file brings anew do not depend on it.
     """
     attached = model.clone()
-    patches = _weight_patches(adapter) if strength else {}
+    patches = weight_patches(model.model, adapter) if strength else {}
     if not patches:
         return attached
     missing = patches.keys() - set(attached.add_patches(patches, strength))
@@ -267,16 +276,3 @@ def attach_weights(model: ModelPatcher, adapter: IdentityAdapter, strength: floa
             f"changes: it is made for {adapter.backbone}. Connect such a model."
         )
     return attached
-
-
-def _weight_patches(adapter: IdentityAdapter) -> dict[str, Any]:
-    patches: dict[str, Any] = {}
-    if adapter.lora:
-        for name, pair in comfy_weights(adapter.lora, backbone_of(adapter)).items():
-            patches[f"diffusion_model.{name}"] = LoRAAdapter(set(), (pair.up, pair.down, None, None, None, None))
-    if adapter.replaced:
-        sites = backbone_of(adapter).by_number()
-        for number, tensors in adapter.replaced.items():
-            for name, tensor in tensors.items():
-                patches[f"diffusion_model.{sites[number].comfy}.{name}"] = ("set", (tensor,))
-    return patches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from .family import IdentityAdapter, IdentityTokens
 from .injectors import STYLES, Injection, KeyValueSite, Payload
+from .schedule import StepCurve, step_of
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Application:
     """What one node asks for; immutable, shared by every branch that comes after it.
 
     tokens: of one person. strength: 1 as published, 0 off. group_strengths: factor per block group ("input",
-    "middle", "output"; "double", "single" for FLUX), 1 where absent. curve: factor by sigma. mask: (M, H, W) region
+    "middle", "output"; "double", "single" for FLUX), 1 where absent. curve: factor by step. mask: (M, H, W) region
     of the person, or everywhere. style: one of injectors.STYLES. without: numbers of sites that are left out.
     """
 
@@ -48,7 +49,7 @@ class Application:
     strength: float = 1.0
     window: Window = Window()
     group_strengths: Mapping[str, float] = field(default_factory=dict[str, float])
-    curve: Callable[[float], float] | None = None
+    curve: StepCurve | None = None
     mask: Tensor | None = None
     style: str = "plain"
     without: frozenset[int] = frozenset()
@@ -74,11 +75,17 @@ class Application:
         """Whether it is equally strong at every step, so that nobody needs to know the step."""
         return self.window.always and self.curve is None
 
-    def gain(self, sigma: float) -> float:
-        """The strength at a step; 0 outside the window."""
+    def gain(self, sigma: float, sigmas: Callable[[], Sequence[float]]) -> float:
+        """The strength in a model call; 0 outside the window.
+
+        sigma: of the call. sigmas: gives those of the sampling, descending; asked for only by a curve.
+        """
         if not self.window.contains(sigma):
             return 0.0
-        return self.strength * (1.0 if self.curve is None else self.curve(sigma))
+        if self.curve is None:
+            return self.strength
+        schedule = sigmas()
+        return self.strength * self.curve.factor(step_of(sigma, schedule), len(schedule) - 1)
 
 
 class Prepared:

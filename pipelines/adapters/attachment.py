@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from .application import Application, Prepared
 from .injectors import Attend, Injection, Payload, styled
 from .region import Area, Grid, Region
@@ -27,13 +28,21 @@ class SiteCall:
 SiteCalls = Mapping[tuple[str, int], tuple[SiteCall, ...]]
 
 
+def _no_sigmas() -> Sequence[float]:
+    raise InputError(
+        "A strength that follows a curve over the steps needs the sampling's sigmas, and whoever calls the model does "
+        "not give them: use a sampler of ComfyUI, or a start and an end instead of a curve."
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class ModelCall:
     """What a host knows when it calls the model.
 
     sides: per chunk of the batch 0 for conditional, 1 for unconditional. areas: per chunk the part of the picture
     that it shows. batch: rows of the batch. sigma: asked for only when a strength depends on the step, because
-    reading it waits for the device. like: a tensor on the device and in the dtype of the attention.
+    reading it waits for the device. like: a tensor on the device and in the dtype of the attention. sigmas: of the
+    whole sampling, for strengths that follow a curve over its steps.
     """
 
     sides: tuple[int, ...]
@@ -41,6 +50,7 @@ class ModelCall:
     batch: int
     sigma: Callable[[], float]
     like: Tensor
+    sigmas: Callable[[], Sequence[float]] = _no_sigmas
 
     @property
     def pictures(self) -> int:
@@ -71,7 +81,7 @@ class Attachment:
     def site_calls(self, call: ModelCall) -> SiteCalls:
         """What every site adds; the same object as long as nothing changes from step to step."""
         sigma = 0.0 if all(a.constant for a in self.applications) else call.sigma()
-        gains = tuple(a.strength if a.constant else a.gain(sigma) for a in self.applications)
+        gains = tuple(a.strength if a.constant else a.gain(sigma, call.sigmas) for a in self.applications)
         key = (gains, call.sides, call.areas, call.batch, call.like.device, call.like.dtype)
         if key not in self._last:
             if len(self._last) == Prepared.KEPT:

@@ -19,6 +19,7 @@ from tiny_models import SD15_CONFIG, sample, unet
 
 from likeness.nodes.attach import attach, attach_weights
 from likeness.pipelines.adapters.application import Application, Window
+from likeness.pipelines.adapters.schedule import StepCurve
 from likeness.pipelines.errors import InputError
 
 
@@ -53,7 +54,9 @@ def case_a_window_that_never_opens_gives_the_base_result_bit_for_bit() -> None:
 
 def case_a_curve_at_zero_gives_the_base_result_bit_for_bit() -> None:
     for kind in KINDS:
-        assert_equal(sample(attach(base("SD1.5"), person(kind, curve=lambda sigma: 0.0)), "SD1.5"), plain("SD1.5"))
+        assert_equal(
+            sample(attach(base("SD1.5"), person(kind, curve=StepCurve(((0.0, 0.0),)))), "SD1.5"), plain("SD1.5")
+        )
 
 
 def case_block_group_strengths_of_zero_give_the_base_result_bit_for_bit() -> None:

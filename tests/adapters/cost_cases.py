@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from likeness.nodes.attach import attach
 from likeness.pipelines.adapters.application import Window
 from likeness.pipelines.adapters.injectors import KeyValueSite
+from likeness.pipelines.adapters.schedule import StepCurve
 
 
 def case_keys_and_values_are_projected_once_per_sampling_and_weighed_once() -> None:
@@ -100,7 +101,7 @@ def case_the_patches_survive_torch_compile_without_a_graph_break_or_a_recompilat
 
     for kind in ("key_value", "flux"):
         name = "FLUX" if kind == "flux" else "SD1.5"
-        applied = person(kind, backbone=name, mask=torch.ones(1, 64, 64), curve=lambda sigma: 1 / (1 + sigma))
+        applied = person(kind, backbone=name, mask=torch.ones(1, 64, 64), curve=StepCurve(((0.0, 1.0), (1.0, 0.3))))
         model = attach(base(name), applied)
         expected = sample(model, name, steps=3)
         torch._dynamo.reset()

@@ -20,6 +20,7 @@ from likeness.nodes.attach import attach
 from likeness.pipelines.adapters.application import Application, Window
 from likeness.pipelines.adapters.family import IdentityTokens
 from likeness.pipelines.adapters.injectors import CascadeSite, GatedSelfAttentionSite, KeyValueSite
+from likeness.pipelines.adapters.schedule import StepCurve
 from likeness.pipelines.errors import InputError
 
 
@@ -133,6 +134,15 @@ def case_a_window_of_the_first_half_changes_only_those_steps() -> None:
     with counted(KeyValueSite, "increment") as counts:
         sample(attach(base("SD1.5"), person(window=Window(sigma_end=half))), "SD1.5", steps=4)
     assert set(counts.values()) == {2}
+
+
+def case_a_curve_over_the_steps_follows_the_samplers_own_steps() -> None:
+    delayed = person(curve=StepCurve(wait_steps=2))
+    with counted(KeyValueSite, "increment") as counts:
+        sample(attach(base("SD1.5"), delayed), "SD1.5", steps=5)
+    assert set(counts.values()) == {3}
+    flat = sample(attach(base("SD1.5"), person(curve=StepCurve(((0.0, 0.5),)))), "SD1.5")
+    assert_equal(flat, sample(attach(base("SD1.5"), person(strength=0.4)), "SD1.5"))
 
 
 def for_part(cond: list[Any], area: tuple[int, int, int, int]) -> list[Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -74,7 +75,7 @@ class Face:
     @property
     def center(self) -> FloatArray:
         """(2,) px: the middle of the box."""
-        return (self.bbox_xyxy[:2] + self.bbox_xyxy[2:]) / 2
+        return as_float_array((self.bbox_xyxy[:2] + self.bbox_xyxy[2:]) / 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +83,14 @@ class Faces:
     """The faces of a batch of pictures of one size.
 
     frames: per picture a tuple of faces in the detector's order (largest first unless selected otherwise).
-    height, width: px of the pictures.
+    height, width: px of the pictures. best_rejected_score: the best score among what the threshold left out, 0 when
+    there was nothing like a face.
     """
 
     frames: tuple[tuple[Face, ...], ...]
     height: int
     width: int
+    best_rejected_score: float = 0.0
 
     def __iter__(self) -> Iterator[tuple[int, Face]]:
         """Every (frame index, face), in order."""
@@ -109,12 +112,15 @@ class Faces:
     def require_any(self, what: str) -> None:
         """Raise FaceNotFoundError when there is no face at all."""
         if len(self) == 0:
+            best = self.best_rejected_score
+            below = f"The best candidate scored {best:.2f}, below the threshold. " if best > 0 else ""
             raise FaceNotFoundError(
-                f"{what}: none of the {len(self.frames)} picture(s) ({self.width} × {self.height} px) has a face. "
+                f"{what}: none of the {len(self.frames)} picture(s) ({self.width} × {self.height} px) has a face. {below}"
                 "Lower the threshold or the smallest size in Detect Faces, or use a picture where the face is larger."
             )
 
     def with_frames(self, frames: tuple[tuple[Face, ...], ...]) -> Faces:
+        """Other faces of pictures of the same size, one tuple per picture."""
         return replace(self, frames=frames)
 
 
@@ -136,19 +142,32 @@ class FaceCrops:
     width: int
 
     def with_images(self, images: Tensor) -> FaceCrops:
-        """The same crops with other pixels: (N, S', S', 3), any size S'."""
-        if images.ndim != 4 or images.shape[0] != len(self.frame):
+        """The same crops with other pixels: (N, S', S', 3 or more), any size S'; the masks come along.
+
+        Channels after the third are dropped. Raises InputError unless there is one colour picture per crop.
+        """
+        if images.ndim != 4 or images.shape[0] != len(self.frame) or images.shape[3] < 3:
             raise InputError(
                 f"There are {len(self.frame)} crop(s) but {tuple(images.shape)} was given: "
-                "every crop needs exactly one processed picture, in the same order."
+                "every crop needs exactly one processed colour picture, in the same order."
             )
         scale = np.array([images.shape[2] / self.images.shape[2], images.shape[1] / self.images.shape[1]])
         matrices = self.crop_from_image * scale[None, :, None]
         matrices[:, :, 2] += (scale - 1) / 2  # the first pixel's centre, not its corner, is the origin
-        return replace(self, images=images[..., :3], crop_from_image=matrices)
+        masks = self.masks
+        if masks.shape[1:] != images.shape[1:3] and len(masks):
+            size = (images.shape[1], images.shape[2])
+            masks = F.interpolate(masks[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
+        return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices)
 
     def with_masks(self, masks: Tensor) -> FaceCrops:
-        return replace(self, masks=masks)
+        """The same crops with other masks: (N or 1 for all, h, w) float in [0, 1], of any size."""
+        if masks.ndim != 3 or len(masks) not in (1, len(self.frame)):
+            raise InputError(
+                f"There are {len(self.frame)} crop(s) but the masks have the shape {tuple(masks.shape)}: "
+                "give one mask per crop, in the same order, or one for all."
+            )
+        return replace(self, masks=masks.expand(len(self.frame), -1, -1))
 
 
 def as_float_array(values: Any) -> FloatArray:

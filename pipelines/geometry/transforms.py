@@ -34,7 +34,7 @@ def invert(to_from: Matrix) -> Matrix:
     """The exact inverse, `from_to`. Raises InputError for a matrix without one."""
     if abs(np.linalg.det(to_from[:, :2])) < 1e-12:
         raise InputError("The transform of this crop squeezes the picture to a line and has no way back.")
-    linear = np.linalg.inv(to_from[:, :2])
+    linear = np.asarray(np.linalg.inv(to_from[:, :2]), dtype=np.float64)
     return np.concatenate([linear, -(linear @ to_from[:, 2])[:, None]], axis=1)
 
 
@@ -42,18 +42,21 @@ def similarity(to_points: ArrayLike, from_points: ArrayLike) -> Matrix:
     """Least-squares rotation, uniform scale and shift that brings `from_points` onto `to_points`.
 
     to_points, from_points: (N, 2) px, N >= 2. Returns `to_from` (2, 3). Umeyama 1991, equations 40 to 42,
-    reflections excluded; the same result as scikit-image's SimilarityTransform that insightface uses.
+    reflections excluded; the same result as scikit-image's SimilarityTransform that insightface uses. Raises
+    InputError when the points are not finite or all lie on one spot.
     """
     target = np.asarray(to_points, dtype=np.float64)
     source = np.asarray(from_points, dtype=np.float64)
     target_mean, source_mean = target.mean(0), source.mean(0)
     source_centred = source - source_mean
+    variance = source_centred.var(0).sum()
+    if not (np.isfinite(target).all() and variance >= 1e-12):
+        raise InputError(
+            "The points to align are not finite or lie on one spot: neither scale nor rotation can be told."
+        )
     covariance = (target - target_mean).T @ source_centred / len(source)
     u, singular, vt = np.linalg.svd(covariance)
     sign = np.array([1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) > 0 else -1.0])
-    variance = source_centred.var(0).sum()
-    if variance < 1e-12:
-        raise InputError("All points to align lie on one spot, so neither scale nor rotation can be told.")
     linear = (singular @ sign / variance) * (u * sign) @ vt
     return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)
 

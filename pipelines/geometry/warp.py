@@ -44,55 +44,64 @@ def crop_pictures(
 ) -> Tensor:
     """Crops of a batch, each from its own picture by its own transform.
 
-    images: (B, H, W, C) float. frame: (N,) indices into B. crop_from_image: (N, 2, 3). Returns (N, h, w, C).
-    Only the part of a picture that the crop sees is read. antialias: pictures larger than the crop are first
-    reduced by area averaging in powers of two, so that no more than two source pixels meet in one crop pixel.
+    images: (B, H, W, C) float. frame: (N,) indices into B. crop_from_image: (N, 2, 3). Returns (N, h, w, C) float32.
+    Only the part of a picture that the crop sees is read, with the same result. antialias: pictures larger than the
+    crop are first reduced by area averaging in powers of two, so that no more than two source pixels meet in one crop
+    pixel. padding: what lies outside the picture, black or its nearest pixel.
     """
     crops = [
         _crop_one(images[index], matrix, size_hw, padding, antialias)
         for index, matrix in zip(frame, crop_from_image, strict=True)
     ]
-    return torch.stack(crops) if crops else images.new_zeros((0, *size_hw, images.shape[-1]))
+    return torch.stack(crops) if crops else images.new_zeros((0, *size_hw, images.shape[-1]), dtype=torch.float32)
 
 
 def _crop_one(
     image: Tensor, matrix: NDArray[np.float64], size_hw: tuple[int, int], padding: Padding, antialias: bool
 ) -> Tensor:
-    region, matrix = _visible_region(image, matrix, size_hw)
+    halvings = _halvings(matrix, min(image.shape[:2])) if antialias else 0
+    region, matrix = _visible_region(image, matrix, size_hw, 2**halvings)
     pixels = region.permute(2, 0, 1)[None].float()
-    if antialias:
-        pixels, matrix = _reduce(pixels, matrix)
+    for _ in range(halvings):
+        pixels, matrix = _halve(pixels, matrix)
     grid = sampling_grid(matrix[None], size_hw, (pixels.shape[2], pixels.shape[3])).to(pixels.device)
-    mode = "zeros" if padding == "zeros" else "border"
-    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=mode, align_corners=True)[0].permute(1, 2, 0)
+    return F.grid_sample(pixels, grid, mode="bilinear", padding_mode=padding, align_corners=True)[0].permute(1, 2, 0)
+
+
+def _halvings(matrix: NDArray[np.float64], side_px: int) -> int:
+    """How often to halve a picture of this shorter side: never below the crop's scale, never below two pixels."""
+    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    halvings = 0
+    while scale * 2**halvings <= 0.5 and side_px >> halvings >= 4:
+        halvings += 1
+    return halvings
 
 
 def _visible_region(
-    image: Tensor, matrix: NDArray[np.float64], size_hw: tuple[int, int]
+    image: Tensor, matrix: NDArray[np.float64], size_hw: tuple[int, int], block_px: int
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """The part of the picture under the crop with a margin of two pixels, and the transform from that part."""
+    """The part of the picture under the crop with a margin, and the transform from that part.
+
+    It begins and ends on whole blocks, so that halving it gives the same pixels as halving the whole picture.
+    """
     height, width = size_hw
     full = np.concatenate([matrix, [[0, 0, 1]]])
     corners = np.array([[0, 0, 1], [width - 1, 0, 1], [0, height - 1, 1], [width - 1, height - 1, 1]], dtype=np.float64)
     inside = corners @ np.linalg.inv(full).T
-    low = np.floor(inside[:, :2].min(0)).astype(int) - 2
-    high = np.ceil(inside[:, :2].max(0)).astype(int) + 3
-    x0, x1 = np.clip([low[0], high[0]], 0, image.shape[1])
-    y0, y1 = np.clip([low[1], high[1]], 0, image.shape[0])
-    if x1 - x0 < 2 or y1 - y0 < 2:
+    low = (np.floor(inside[:, :2].min(0) / block_px) - 2) * block_px
+    high = (np.ceil(inside[:, :2].max(0) / block_px) + 3) * block_px
+    x0, x1 = (int(v) for v in np.clip([low[0], high[0]], 0, image.shape[1]))
+    y0, y1 = (int(v) for v in np.clip([low[1], high[1]], 0, image.shape[0]))
+    if x1 - x0 < 2 * block_px or y1 - y0 < 2 * block_px:
         return image, matrix
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ np.array([x0, y0], dtype=np.float64)
     return image[y0:y1, x0:x1], shifted
 
 
-def _reduce(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
-    scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
-    matrix = matrix.copy()
-    while scale <= 0.5 and min(pixels.shape[2:]) >= 4:
-        pixels = F.avg_pool2d(pixels, 2, ceil_mode=True, count_include_pad=False)
-        # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
-        matrix[:, 2] += matrix[:, :2] @ np.array([0.5, 0.5])
-        matrix[:, :2] *= 2
-        scale *= 2
-    return pixels, matrix
+def _halve(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Means of two by two pixels (of what is left at an odd edge), and the transform from them."""
+    # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
+    offset = matrix[:, 2] + matrix[:, :2] @ np.array([0.5, 0.5])
+    halved = F.avg_pool2d(pixels, 2, ceil_mode=True, count_include_pad=False)
+    return halved, np.concatenate([matrix[:, :2] * 2, offset[:, None]], axis=1)

@@ -1,0 +1,59 @@
+"""Every node of the pack in menu order, and the extension that hands them to ComfyUI."""
+
+from __future__ import annotations
+
+import logging
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import analysis, faces, identity, identity_files, stitch, swap
+from .comfy_runtime import register_folders
+from .samples import copy_samples
+
+LOG = logging.getLogger("likeness")
+
+NODES: tuple[type[io.ComfyNode], ...] = (
+    analysis.LoadFaceAnalysis,
+    faces.DetectFaces,
+    faces.FacesFromLandmarks,
+    faces.SelectFaces,
+    identity.BuildIdentity,
+    identity.MergeIdentities,
+    identity.CompareIdentities,
+    identity_files.SaveIdentity,
+    identity_files.LoadIdentity,
+    swap.LoadSwapper,
+    swap.SwapFaces,
+    stitch.CropFaces,
+    stitch.StitchFaces,
+    stitch.FaceMask,
+)
+
+
+def with_valid_schema(nodes: tuple[type[io.ComfyNode], ...]) -> list[type[io.ComfyNode]]:
+    """The nodes whose schema can be built; the others are named in the log.
+
+    ComfyUI drops a whole pack for one broken schema, whatever the exception is, so this is the one place that
+    catches them all.
+    """
+    valid: list[type[io.ComfyNode]] = []
+    for node in nodes:
+        try:
+            node.GET_SCHEMA()
+        except Exception:
+            LOG.exception("Likeness: the node %s is left out because its schema cannot be built", node.__name__)
+        else:
+            valid.append(node)
+    return valid
+
+
+class LikenessExtension(ComfyExtension):
+    """What ComfyUI asks for when it loads the pack."""
+
+    async def on_load(self) -> None:
+        register_folders()
+        identity_files.register_identity_folder()
+        copy_samples()
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return with_valid_schema(NODES)

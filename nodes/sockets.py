@@ -1,0 +1,14 @@
+"""The wires of this pack; every other type on our nodes is ComfyUI's own."""
+
+from __future__ import annotations
+
+from comfy_api.latest import io
+
+Analysis = io.Custom("LIKENESS_ANALYSIS")
+Crops = io.Custom("LIKENESS_CROPS")
+Faces = io.Custom("LIKENESS_FACES")
+Identity = io.Custom("LIKENESS_IDENTITY")
+Swapper = io.Custom("LIKENESS_SWAPPER")
+
+#: Core's MediaPipe nodes emit this; it has no class in the public API.
+FaceLandmarks = io.Custom("FACE_LANDMARKS")

@@ -1,0 +1,215 @@
+"""Nodes that cut faces out, put them back, and mask them."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from comfy_api.latest import io
+from torch import Tensor
+
+from ..pipelines.face import FaceCrops, Faces
+from ..pipelines.geometry.templates import TEMPLATES
+from ..pipelines.stitch.crop import CropMask, crop_faces
+from ..pipelines.stitch.paste import BLENDS, Blend, stitch_faces
+from ..pipelines.stitch.regions import REGIONS, face_masks
+from . import sockets
+from .inputs import fraction
+from .reports import SHOWS_REPORT, report_output, shown
+
+#: What the less obvious parts of a face mask cover.
+_COVERS = {
+    "face": "the whole face up to the hairline of the mesh",
+    "skin": "the face without eyes, brows, lips and mouth",
+    "eye_area": "the eyes with lids and the skin below them",
+    "mouth_interior": "teeth and tongue, when the mouth is open",
+}
+
+
+def _part(region: str) -> io.Boolean.Input:
+    covers = _COVERS.get(region, f"the {region}")
+    return io.Boolean.Input(region, default=region == "face", tooltip=f"Mask {covers}. Parts that are on are joined.")
+
+
+def _crop_mask() -> list[io.Input]:
+    """What of a crop may change the picture."""
+    return [
+        io.Combo.Input(
+            "mask",
+            options=list(get_args(CropMask)),
+            default="box",
+            tooltip="What Stitch Faces may change. box: the crop up to a soft border. face: only the face, "
+            "so that hair and background stay whatever you do to the crop.",
+        ),
+        fraction(
+            "grow",
+            0.0,
+            "Widen (below 0: narrow) the face mask by this share of the crop's side.",
+            low=-0.25,
+            high=0.25,
+            step=0.005,
+            advanced=True,
+        ),
+        fraction(
+            "feather",
+            0.06,
+            "Width of the mask's soft border as a share of the crop's side.",
+            high=0.5,
+            step=0.005,
+            advanced=True,
+        ),
+    ]
+
+
+class CropFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessCropFaces",
+            display_name="Crop Faces",
+            category="Likeness/stitch",
+            description="Cuts every face out, upright and at one size, and remembers the way back for Stitch Faces.",
+            search_aliases=["face crop", "align face", "ffhq"],
+            inputs=[
+                io.Image.Input("image", tooltip="The picture or batch that Detect Faces saw."),
+                sockets.Faces.Input("faces"),
+                io.Int.Input(
+                    "size",
+                    default=512,
+                    min=64,
+                    max=2048,
+                    step=8,
+                    tooltip="Side of each crop in px. Much more than the face has in the picture adds cost, no detail.",
+                ),
+                fraction(
+                    "zoom",
+                    1.0,
+                    "Above 1 goes nearer to the face; below 1 shows more around it (hair, neck), with fewer "
+                    "pixels for the face itself.",
+                    low=0.3,
+                    high=3.0,
+                    step=0.05,
+                ),
+                io.Combo.Input(
+                    "template",
+                    options=list(TEMPLATES),
+                    default="ffhq_512",
+                    tooltip="Where eyes, nose and mouth lie in the crop. ffhq_512 shows the whole head and suits "
+                    "restorers; the arcface ones show the face only.",
+                ),
+                *_crop_mask(),
+            ],
+            outputs=[
+                sockets.Crops.Output("crops", display_name="crops", tooltip="For Stitch Faces."),
+                io.Image.Output("images", display_name="images", tooltip="One picture per face."),
+                io.Mask.Output("masks", display_name="masks", tooltip="Where a changed crop may change the picture."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        faces: Faces,
+        size: int,
+        zoom: float,
+        template: str,
+        mask: CropMask,
+        grow: float,
+        feather: float,
+    ) -> io.NodeOutput:
+        faces.require_any("Crop Faces")
+        crops = crop_faces(image, faces, size, template, zoom, mask, grow, feather)
+        return io.NodeOutput(crops, crops.images, crops.masks)
+
+
+class StitchFaces(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessStitchFaces",
+            display_name="Stitch Faces",
+            category="Likeness/stitch",
+            description="Puts changed crops back into the picture. Pixels outside the mask stay the same, bit for bit.",
+            search_aliases=["paste back", "uncrop", "blend face"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Image.Input("image", tooltip="The picture or batch the crops were cut from."),
+                sockets.Crops.Input("crops", tooltip="From Crop Faces."),
+                io.Image.Input(
+                    "changed",
+                    optional=True,
+                    tooltip="The crops after your changes, one per face in the same order; any size.",
+                ),
+                io.Mask.Input(
+                    "masks",
+                    optional=True,
+                    tooltip="One mask per crop, or one for all, instead of the crops' own: 1 is replaced.",
+                ),
+                io.Combo.Input(
+                    "blend",
+                    options=list(BLENDS),
+                    default="multiband",
+                    tooltip="multiband hides the seam by mixing broad tones widely and detail narrowly. "
+                    "alpha is the plain mix, exact inside the mask and faster.",
+                ),
+            ],
+            outputs=[
+                io.Image.Output("image", display_name="image"),
+                io.Mask.Output("mask", display_name="mask", tooltip="What was changed, in the picture."),
+                report_output(),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        image: Tensor,
+        crops: FaceCrops,
+        blend: Blend,
+        changed: Tensor | None = None,
+        masks: Tensor | None = None,
+    ) -> io.NodeOutput:
+        if changed is not None:
+            crops = crops.with_images(changed)
+        if masks is not None:
+            crops = crops.with_masks(masks)
+        pictures, where = stitch_faces(image, crops, blend)
+        report = f"Put {len(crops.frame)} face(s) back into {len(image)} picture(s)."
+        return io.NodeOutput(pictures, where, report, ui=shown(report))
+
+
+class FaceMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessFaceMask",
+            display_name="Face Mask",
+            category="Likeness/stitch",
+            description="Masks parts of faces: the whole, its skin, forehead, brows, eyes, nose, lips, mouth or jaw.",
+            search_aliases=["face parsing", "eye mask", "mouth mask"],
+            inputs=[
+                sockets.Faces.Input("faces"),
+                *(_part(region) for region in REGIONS),
+                fraction(
+                    "grow",
+                    0.0,
+                    "Widen (below 0: narrow) every part by this share of the face's width.",
+                    low=-0.25,
+                    high=0.5,
+                    step=0.005,
+                ),
+                fraction(
+                    "feather",
+                    0.02,
+                    "Width of the soft edge as a share of the face's width.",
+                    high=0.5,
+                    step=0.005,
+                ),
+            ],
+            outputs=[io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside.")],
+        )
+
+    @classmethod
+    def execute(cls, faces: Faces, grow: float, feather: float, **parts: bool) -> io.NodeOutput:
+        faces.require_any("Face Mask")
+        return io.NodeOutput(face_masks(faces, tuple(name for name in REGIONS if parts.get(name)), grow, feather))

@@ -1,0 +1,9 @@
+"""Crop faces, mask their parts, and put them back into the picture without touching the rest."""
+
+from __future__ import annotations
+
+from .crop import crop_faces
+from .paste import BLENDS, stitch_faces
+from .regions import REGIONS, face_masks
+
+__all__ = ["BLENDS", "REGIONS", "crop_faces", "face_masks", "stitch_faces"]

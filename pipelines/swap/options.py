@@ -1,0 +1,42 @@
+"""What the user decides about a swap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from ..errors import InputError
+
+#: Parts of the face that can be swapped on their own.
+REGIONS = ("skin", "eyes", "brows", "nose", "mouth", "jaw", "forehead")
+
+
+@dataclass(frozen=True, eq=False)
+class SwapOptions:
+    """Dials of a swap.
+
+    strength: 0 leaves the picture as it is, 1 swaps fully. shape: how far the target's face takes the source's
+    shape, 0 keeps the target's, 1 takes all that its pose and expression allow. keep_mouth, keep_eyes: leave the
+    target's own. regions: which parts to swap. mask: (B, H, W) in [0, 1], where the picture may change, or None.
+    """
+
+    strength: float = 1.0
+    shape: float = 1.0
+    keep_mouth: bool = False
+    keep_eyes: bool = False
+    regions: tuple[str, ...] = REGIONS
+    mask: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("strength", self.strength), ("shape", self.shape)):
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} is {value}; it must lie between 0 and 1.")
+        unknown = [name for name in self.regions if name not in REGIONS]
+        if unknown:
+            raise InputError(f"Unknown region(s) {', '.join(unknown)}; the regions are {', '.join(REGIONS)}.")
+
+    def parts(self) -> frozenset[str]:
+        """The regions to swap after keep_mouth and keep_eyes."""
+        kept = ({"mouth"} if self.keep_mouth else set()) | ({"eyes"} if self.keep_eyes else set())
+        return frozenset(self.regions) - kept

@@ -1,0 +1,111 @@
+"""Every way to put one person's face onto another's, in order of preference, behind one interface."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..face import Face, FaceCrops
+from ..identity.identity import Identity
+from ..registry import Registry
+from .mesh_swapper import MeshSwapper
+from .options import SwapOptions
+from .swapped import SwappedFace
+
+#: Which picture of the batch, which face in it, and who it becomes.
+Assignment = tuple[int, Face, Identity]
+
+
+class Swapper(Protocol):
+    """A loaded swapper."""
+
+    def swap(
+        self, images: Tensor, assignments: Sequence[Assignment], options: SwapOptions
+    ) -> Sequence[SwappedFace]:
+        """One finished face per assignment, in their order; `images` (B, H, W, 3) float in [0, 1]."""
+        ...
+
+
+class SwapperEntry(Protocol):
+    """A swapper that can be loaded; a class with these members is an entry of `SWAPPERS`."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def title(self) -> str:
+        """What the user reads in the list."""
+        ...
+
+    @property
+    def licence(self) -> str: ...
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Weights ids that must be there."""
+        ...
+
+    def load(self, registry: Registry) -> Swapper: ...
+
+
+#: The swappers, first the one that always works.
+SWAPPERS: tuple[SwapperEntry, ...] = (MeshSwapper(),)
+
+
+def swapper_named(name: str) -> SwapperEntry:
+    """The entry of a name; raises InputError naming those there are."""
+    for entry in SWAPPERS:
+        if entry.name == name:
+            return entry
+    raise InputError(f"There is no swapper {name!r}; there are {', '.join(entry.name for entry in SWAPPERS)}.")
+
+
+def swap_faces(
+    swapper: Swapper, images: Tensor, assignments: Sequence[Assignment], options: SwapOptions | None = None
+) -> FaceCrops:
+    """Swap faces and return them as crops that `stitch_faces` puts into the pictures.
+
+    images: (B, H, W, C >= 3) float in [0, 1]. assignments: (picture, face, identity) each; where faces overlap later
+    ones lie over earlier ones. options: see SwapOptions. Returns square crops on the pictures' own pixel grid, as
+    large as the largest face needs, with masks that are 0 wherever a face may not change the picture (everywhere at
+    strength 0). Raises InputError for pictures, faces or masks that do not fit each other.
+    """
+    options = options or SwapOptions()
+    _check(images, assignments, options)
+    found = swapper.swap(images[..., :3], assignments, options)
+    side = max((max(face.mask.shape) for face in found), default=16)
+    crops = images.new_zeros((len(found), side, side, 3), dtype=torch.float32)
+    masks = images.new_zeros((len(found), side, side), dtype=torch.float32)
+    matrices = np.zeros((len(found), 2, 3))
+    for row, face in enumerate(found):
+        height, width = face.mask.shape
+        crops[row, :height, :width] = face.pixels.permute(1, 2, 0)
+        masks[row, :height, :width] = face.mask if options.strength > 0 else 0
+        matrices[row] = [[1, 0, -face.x0], [0, 1, -face.y0]]
+        if options.mask is not None:
+            limit = options.mask[assignments[row][0], face.y0 : face.y0 + height, face.x0 : face.x0 + width]
+            masks[row, :height, :width] *= limit
+    frame = tuple(index for index, _, _ in assignments)
+    return FaceCrops(
+        crops, masks, matrices, frame, tuple(face for _, face, _ in assignments), images.shape[1], images.shape[2]
+    )
+
+
+def _check(images: Tensor, assignments: Sequence[Assignment], options: SwapOptions) -> None:
+    if images.ndim != 4 or images.shape[-1] < 3 or len(images) == 0:
+        raise InputError(f"Swap faces needs pictures of the shape (B, H, W, 3), this has {tuple(images.shape)}.")
+    for index, _, identity in assignments:
+        if not 0 <= index < len(images):
+            raise InputError(f"A face belongs to picture {index} but there are only {len(images)} (0 to {len(images) - 1}).")
+        if len(identity.crops) == 0:
+            raise InputError(f"The identity {identity.name!r} has no reference picture: build it again from a photo.")
+    if options.mask is not None and tuple(options.mask.shape) != tuple(images.shape[:3]):
+        raise InputError(
+            f"The mask has the shape {tuple(options.mask.shape)}, the pictures need {tuple(images.shape[:3])}: "
+            "make it from the same pictures or resize it to them."
+        )

@@ -1,0 +1,127 @@
+"""What must hold of the pack's schemas and start-up; run in a ComfyUI process of its own by test_node_surface.py.
+
+`python schema_cases.py COMFYUI_DIR BASE_DIR` prints {case: "" or the traceback} as the last line
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import node_surface
+
+LOADED_BY_THE_PACK: set[str] = set()
+
+
+def case_every_node_of_the_pack_builds_its_schema():
+    from likeness.nodes import NODES, with_valid_schema
+
+    assert with_valid_schema(NODES) == list(NODES)
+
+
+def case_ids_carry_the_prefix_and_are_unique():
+    from likeness.nodes import NODES
+
+    ids = [node.GET_SCHEMA().node_id for node in NODES]
+    assert len(set(ids)) == len(ids)
+    assert all(name.startswith("Likeness") for name in ids)
+
+
+def case_a_node_with_a_broken_schema_is_left_out_and_named_and_the_others_stay():
+    from comfy_api.latest import io
+
+    from likeness.nodes import NODES, with_valid_schema
+
+    class Broken(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            raise RuntimeError("no schema today")
+
+    records: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger("likeness").addHandler(handler)
+    assert with_valid_schema((NODES[0], Broken, NODES[1])) == [NODES[0], NODES[1]]
+    assert "Broken" in records[0].getMessage()
+
+
+def case_every_input_and_output_has_words_for_the_artist():
+    from likeness.nodes import NODES
+
+    for node in NODES:
+        schema = node.GET_SCHEMA()
+        assert schema.description and schema.category.startswith("Likeness/"), schema.node_id
+        for one in schema.inputs:
+            known = one.id in ("faces", "identity", "swapper", "crops")
+            assert one.tooltip or known, (schema.node_id, one.id)
+        assert all(one.display_name for one in schema.outputs), schema.node_id
+
+
+def case_loading_the_pack_imports_no_optional_package():
+    optional = {"insightface", "kornia.filters", "matplotlib", "onnx", "onnxruntime", "playwright", "skimage"}
+    assert sorted(optional & set(LOADED_BY_THE_PACK)) == []
+
+
+def case_the_sample_photos_are_copied_once_and_never_overwritten():
+    import folder_paths
+
+    from likeness.nodes.samples import copy_samples
+
+    copied = copy_samples() or [Path(folder_paths.get_input_directory()) / "likeness_astronaut.png"]
+    copied[0].write_bytes(b"mine")
+    assert copy_samples() == []
+    assert copied[0].read_bytes() == b"mine"
+
+
+def case_an_input_folder_that_cannot_be_written_is_a_warning_only():
+    import folder_paths
+
+    from likeness.nodes.samples import copy_samples
+
+    before = folder_paths.get_input_directory()
+    blocked = Path(before).parent / "a_file"
+    blocked.write_bytes(b"")
+    folder_paths.set_input_directory(str(blocked / "input"))
+    try:
+        assert copy_samples() == []
+    finally:
+        folder_paths.set_input_directory(before)
+
+
+def case_the_users_own_folder_of_identities_comes_first():
+    import folder_paths
+
+    from likeness.nodes.identity_files import FOLDER, register_identity_folder
+
+    folder_paths.folder_names_and_paths[FOLDER] = (["/mine"], set())
+    register_identity_folder()
+    register_identity_folder()
+    paths, endings = folder_paths.folder_names_and_paths[FOLDER]
+    assert paths == ["/mine", str(Path(folder_paths.models_dir) / "likeness" / "identities")]
+    assert endings == {".safetensors"}
+
+
+def main(comfyui: str, base: str) -> None:
+    node_surface.map_package()
+    node_surface.import_comfyui(Path(comfyui), Path(base))
+    before = set(sys.modules)
+    node_surface.load_nodes()
+    LOADED_BY_THE_PACK.update(set(sys.modules) - before)
+    results: dict[str, str] = {}
+    for name, case in list(globals().items()):
+        if name.startswith("case_"):
+            try:
+                case()
+            except Exception:
+                results[name] = traceback.format_exc()
+            else:
+                results[name] = ""
+    sys.stdout.write("\n" + json.dumps(results) + "\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

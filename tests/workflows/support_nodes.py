@@ -1,0 +1,92 @@
+"""Nodes that only the tests have: core's FACE_LANDMARKS without its model, and pictures nobody should connect."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from comfy_api.latest import ComfyExtension, io
+
+
+class LandmarksFromFaces(io.ComfyNode):
+    """Our faces as core's MediaPipe node would emit them."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LikenessTestLandmarksFromFaces",
+            category="testing",
+            inputs=[io.Custom("LIKENESS_FACES").Input("faces")],
+            outputs=[io.Custom("FACE_LANDMARKS").Output("face_landmarks")],
+        )
+
+    @classmethod
+    def execute(cls, faces):
+        frames = [[_entry(face) for face in frame] for frame in faces.frames]
+        return io.NodeOutput({"frames": frames, "image_size": (faces.height, faces.width), "connection_sets": {}})
+
+
+def _entry(face):
+    flat = face.landmarks[:, :2] + 0.5
+    # the landmarker's own coordinates: a crop of 256 px whose pixels are larger than the picture's
+    own = np.concatenate([flat, face.landmarks[:, 2:]], axis=1) / 1.7
+    return {
+        "bbox_xyxy": face.bbox_xyxy + 0.5,
+        "landmarks_xy": flat,
+        "landmarks_3d": own,
+        "blendshapes": {"jawOpen": 0.25},
+        "presence": 9.0,
+        "score": face.score,
+    }
+
+
+KINDS = ("noise", "tiny", "empty", "nan", "alpha", "grey", "16k", "batch with one face")
+
+
+class Picture(io.ComfyNode):
+    """A picture made into a hard case."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LikenessTestPicture",
+            category="testing",
+            inputs=[io.Image.Input("image"), io.Combo.Input("kind", options=list(KINDS))],
+            outputs=[io.Image.Output()],
+        )
+
+    @classmethod
+    def execute(cls, image, kind):
+        return io.NodeOutput(_hard_case(image, kind))
+
+
+def _hard_case(image, kind):
+    if kind == "noise":
+        return torch.rand(image.shape, generator=torch.Generator().manual_seed(1))
+    if kind == "tiny":
+        return image[:, :48, :40]
+    if kind == "empty":
+        return image[:0]
+    if kind == "nan":
+        broken = image.clone()
+        broken[0, 3, 4, 1] = math.nan
+        return broken
+    if kind == "alpha":
+        return torch.cat([image, torch.ones_like(image[..., :1])], -1)
+    if kind == "grey":
+        return image.mean(-1, keepdim=True)
+    if kind == "16k":
+        wide = torch.zeros(image.shape[0], image.shape[1], 16384, 3)
+        wide[:, :, 9000 : 9000 + image.shape[2]] = image
+        return wide
+    return torch.cat([torch.zeros_like(image), image])
+
+
+class TestNodes(ComfyExtension):
+    async def get_node_list(self):
+        return [LandmarksFromFaces, Picture]
+
+
+async def comfy_entrypoint():
+    return TestNodes()

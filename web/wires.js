@@ -1,0 +1,25 @@
+// Gives the wires of this pack their own colours, in both renderers and in every colour palette that has none for them.
+import { app } from "../../scripts/app.js";
+
+const COLOURS = {
+  LIKENESS_ANALYSIS: "#8f9bb3",
+  LIKENESS_CROPS: "#4db6ac",
+  LIKENESS_FACES: "#ffb74d",
+  LIKENESS_IDENTITY: "#f06292",
+  LIKENESS_SWAPPER: "#9ccc65",
+};
+
+app.registerExtension({
+  name: "Likeness.Wires",
+  // the palette is loaded after `setup` and empties what it does not know
+  afterConfigureGraph() {
+    for (const [type, colour] of Object.entries(COLOURS)) {
+      const variable = `--color-datatype-${type}`;
+      const root = document.documentElement;
+      if (!getComputedStyle(root).getPropertyValue(variable)) root.style.setProperty(variable, colour);
+      app.canvas.default_connection_color_byType[type] ||= colour;
+      window.LGraphCanvas.link_type_colors[type] ||= colour;
+    }
+    app.canvas.setDirty(true, true);
+  },
+});

@@ -69,7 +69,7 @@ def fact_gated_block(path: Path) -> list[Error]:
 
     def run(photos: int, weight: float, base: State = state, alphas: tuple[Tensor, Tensor] = (attn, dense)) -> Tensor:
         chosen = site if alphas == (attn, dense) else _site(state, alphas)[0]
-        return _block(base, x, text, heads, (chosen, faces[:, : 16 * photos], weight))
+        return _block(base, x, text, heads, (chosen, faces[:, : f.config["tokens_per_photo"] * photos], weight))
 
     return f.compare(
         {

@@ -13,7 +13,7 @@ if __name__ == "__main__":
 from likeness.cli.parity.fixture import Fixture
 from likeness.cli.parity.unets import UNET_CHECKS
 
-FILES = Path(__file__).resolve().parents[1] / "parity"
+FILES = Path(__file__).resolve().parents[1] / "parity" / "fixtures"
 
 
 def check(name: str) -> None:

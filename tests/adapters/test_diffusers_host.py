@@ -24,7 +24,7 @@ from likeness.pipelines.errors import InputError
 from likeness.tests.adapters.diffusers_models import flux, predict, predict_flux, unet
 
 pytest.importorskip("diffusers")
-FIXTURES = Path(__file__).parents[1] / "parity"
+FIXTURES = Path(__file__).parents[1] / "parity" / "fixtures"
 #: Agreement asked of whole models in float32.
 TOLERANCE = 1e-4
 

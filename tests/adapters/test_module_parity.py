@@ -9,7 +9,7 @@ import pytest
 from likeness.cli.parity.adapters import MODULES
 from likeness.cli.parity.check import Check
 
-FIXTURES = Path(__file__).parents[1] / "parity"
+FIXTURES = Path(__file__).parents[1] / "parity" / "fixtures"
 
 
 @pytest.mark.parametrize("check", MODULES, ids=lambda check: check.name)

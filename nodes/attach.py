@@ -7,6 +7,7 @@ site a reader without state. Before each call of the model `_ModelAdapters` hand
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,7 +20,7 @@ from comfy.ldm.modules.attention import optimized_attention
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
-from ..pipelines.adapters.application import Application, reads_weights
+from ..pipelines.adapters.application import Application, Window, reads_weights
 from ..pipelines.adapters.attachment import Attachment, ModelCall, SiteCalls, with_identity
 from ..pipelines.adapters.family import IdentityAdapter
 from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE, Attend
@@ -200,6 +201,13 @@ def attach(model: ModelPatcher, application: Application) -> ModelPatcher:
     for slot in sorted(slots):
         _READERS[slot](attached, {number: places[number] for number in application.sites})
     return attached
+
+
+def window_of(model: ModelPatcher, start: float, end: float) -> Window:
+    """The window between two fractions of the model's own noise schedule, as ComfyUI's start and end percent mean it."""
+    sampling = model.get_model_object("model_sampling")
+    first = math.inf if start <= 0 else float(sampling.percent_to_sigma(start))
+    return Window(first, 0.0 if end >= 1 else float(sampling.percent_to_sigma(end)))
 
 
 def _exchange(options: dict[str, Any], adapters: _ModelAdapters) -> None:

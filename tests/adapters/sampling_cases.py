@@ -16,8 +16,8 @@ from tiny_adapters import SD15, SDXL, tokens
 from tiny_graph import KINDS, ODD, assert_close, assert_different, assert_equal, base, counted, known, note, person
 from tiny_models import conditioning, sample
 
-from likeness.nodes.attach import attach
-from likeness.pipelines.adapters.application import Application, Window
+from likeness.nodes.attach import attach, window_of
+from likeness.pipelines.adapters.application import Application
 from likeness.pipelines.adapters.family import IdentityTokens
 from likeness.pipelines.adapters.injectors import CascadeSite, GatedSelfAttentionSite, KeyValueSite
 from likeness.pipelines.adapters.schedule import StepCurve
@@ -129,10 +129,9 @@ def case_two_people_with_disjoint_regions_do_not_depend_on_their_order() -> None
 
 
 def case_a_window_of_the_first_half_changes_only_those_steps() -> None:
-    sampling = base("SD1.5").get_model_object("model_sampling")
-    half = sampling.percent_to_sigma(0.5)
+    assert window_of(base("SD1.5"), 0.0, 1.0).always and window_of(base("SD1.5"), 0.6, 0.4).never
     with counted(KeyValueSite, "increment") as counts:
-        sample(attach(base("SD1.5"), person(window=Window(sigma_end=half))), "SD1.5", steps=4)
+        sample(attach(base("SD1.5"), person(window=window_of(base("SD1.5"), 0.0, 0.5))), "SD1.5", steps=4)
     assert set(counts.values()) == {2}
 
 

@@ -204,7 +204,7 @@ def attach(model: ModelPatcher, application: Application) -> ModelPatcher:
 
 
 def window_of(model: ModelPatcher, start: float, end: float) -> Window:
-    """The window between two fractions of the model's own noise schedule, as ComfyUI's start and end percent mean it."""
+    """The window between two fractions of the model's noise schedule, as ComfyUI's start and end percent mean it."""
     sampling = model.get_model_object("model_sampling")
     first = math.inf if start <= 0 else float(sampling.percent_to_sigma(start))
     return Window(first, 0.0 if end >= 1 else float(sampling.percent_to_sigma(end)))

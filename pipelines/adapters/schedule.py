@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,48 @@ class StepCurve:
         if step < self.wait_steps:
             return 0.0
         return interpolate(self.knots, step / (steps - 1) if steps > 1 else 0.0)
+
+
+#: Ready-made curves; "low" stands for a factor that the user gives.
+SHAPES = ("constant", "fade in", "fade out", "strongest in the middle")
+
+
+def shaped_curve(shape: str, low: float, wait_steps: int) -> StepCurve:
+    """A ready-made curve between `low` and 1. Raises InputError for another shape."""
+    knots: dict[str, tuple[tuple[float, float], ...]] = {
+        "constant": (),
+        "fade in": ((0.0, low), (1.0, 1.0)),
+        "fade out": ((0.0, 1.0), (1.0, low)),
+        "strongest in the middle": ((0.0, low), (0.5, 1.0), (1.0, low)),
+    }
+    if shape not in knots:
+        raise InputError(f"There is no curve {shape!r}: choose one of {', '.join(SHAPES)}.")
+    return StepCurve(knots[shape], wait_steps)
+
+
+def curve_of(shape: str, wait_steps: int, low: float = 1.0, points: str = "") -> StepCurve:
+    """A ready-made curve by name, or with "points" the one that `points` spells out."""
+    return StepCurve(parse_knots(points), wait_steps) if shape == "points" else shaped_curve(shape, low, wait_steps)
+
+
+def parse_knots(text: str) -> tuple[tuple[float, float], ...]:
+    """`0: 1, 0.5: 0.3` as knots: fractions of the steps and factors. Raises InputError for anything else."""
+    parts = [part.strip() for part in text.replace("\n", ",").split(",") if part.strip()]
+    try:
+        knots = [(float(at), float(factor)) for at, factor in (part.split(":") for part in parts)]
+    except ValueError as error:
+        raise InputError(
+            f"{text!r} is no curve: write pairs `fraction: factor`, for example `0: 1, 0.5: 1, 1: 0.2`."
+        ) from error
+    if not knots or not all(math.isfinite(factor) for _, factor in knots):
+        raise InputError(f"A curve needs at least one pair of finite numbers `fraction: factor`, not {text!r}.")
+    return tuple(knots)
+
+
+def describe_curve(curve: StepCurve, steps: int) -> str:
+    """The factor at every one of `steps` steps."""
+    factors = " ".join(f"{curve.factor(step, steps):.2f}" for step in range(steps))
+    return f"Factor of the strength at each of {steps} steps: {factors}"
 
 
 def interpolate(knots: Sequence[tuple[float, float]], fraction: float) -> float:

@@ -43,7 +43,10 @@ def _site(width: int, heads: int, side: int) -> list[Figure]:
     bare, bare_two, *ours = fastest(
         lambda: attend(q, k, v, heads),
         lambda: attend(q, k, v, heads).add_(attend(q, k, v, heads)),
-        *(lambda calls=calls: with_identity(x, q, calls, grid, heads, attend) for calls in (one, masked, two)),
+        *(
+            lambda calls=calls: with_identity(x, q, calls, grid, heads, attend, owned=True)
+            for calls in (one, masked, two)
+        ),
     )
     name = f"{side * side} tokens of width {width}"
     return [

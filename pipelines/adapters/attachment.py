@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
+from .accumulate import add_attention, adds_in_place
 from .application import Application, Prepared
-from .injectors import Attend, Injection, Payload, styled
+from .injectors import Attend, Injection, KeyValueSite, Payload, styled
 from .region import Area, Grid, Region
 
 
@@ -126,11 +127,20 @@ class Attachment:
         return self._regions[key]
 
 
-def with_identity(x: Tensor, q: Tensor, calls: tuple[SiteCall, ...], grid: Grid, heads: int, attend: Attend) -> Tensor:
+def with_identity(
+    x: Tensor, q: Tensor, calls: tuple[SiteCall, ...], grid: Grid, heads: int, attend: Attend, owned: bool = False
+) -> Tensor:
     """The result of a site with every identity added: x + Σ mask · increment, all increments made from the same x.
 
-    x, q: as `Injection.increment` reads them. grid: (h, w) of the tokens.
+    x, q: as `Injection.increment` reads them. grid: (h, w) of the tokens. owned: nobody else holds x, so that it may
+    become the result.
     """
+    if calls and all(_adds_in_place(call, x, q) for call in calls):
+        total = x if owned else x.clone()
+        for call in calls:
+            mask = None if call.region is None else call.region.at(grid, x)
+            add_attention(total, q, call.payload[0], call.payload[1], heads, mask)
+        return total
     total = x
     for call in calls:
         dtype = call.payload[0].dtype
@@ -141,6 +151,11 @@ def with_identity(x: Tensor, q: Tensor, calls: tuple[SiteCall, ...], grid: Grid,
             y = _owned(y).mul_(call.region.at(grid, y))
         total = _owned(y).add_(total)
     return total
+
+
+def _adds_in_place(call: SiteCall, x: Tensor, q: Tensor) -> bool:
+    """Only these increments depend on nothing but the query, and need nothing done to them but a mask."""
+    return isinstance(call.site, KeyValueSite) and call.style == "plain" and adds_in_place(x, q, call.payload[0])
 
 
 def _owned(increment: Tensor) -> Tensor:

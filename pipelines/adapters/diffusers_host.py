@@ -184,7 +184,8 @@ def _hook_cross(attention: Any, attached: Attached, number: int) -> None:
         if not queries:
             return None
         text, calls = args[0], attached.at(CROSS, number)
-        added = with_identity(text, queries.pop(), calls, attached.grid(text.shape[1]), attention.heads, attend)
+        grid = attached.grid(text.shape[1])
+        added = with_identity(text, queries.pop(), calls, grid, attention.heads, attend, owned=True)
         return (added, *args[1:])
 
     attached.handles.append(attention.to_q.register_forward_hook(query))

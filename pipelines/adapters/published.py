@@ -24,7 +24,7 @@ ADAPTER_FILES: dict[str, tuple[str, ...]] = {
     "stableidentity": (),
 }
 
-#: Family → ids of the other files that its pictures need: a control net, a UNet, the LoRA where it is a file of its own.
+#: Family → ids of the other files that its pictures need: a control net, a UNet, the LoRA where it has its own file.
 FILES_BESIDE: dict[str, tuple[str, ...]] = {
     "faceid": ("faceid_sd15_lora", "faceid_sdxl_lora"),
     "faceid_plusv2": ("faceid_plusv2_sd15_lora", "faceid_plusv2_sdxl_lora"),

@@ -155,9 +155,9 @@ class ArcFaceRecogniser:
 def load_insightface_analysis(registry: Registry, pack: Pack) -> FaceAnalysis:
     """The analysis of one of insightface's packs, with the dense mesh and blendshapes of the embedded landmarker.
 
-    pack: "antelopev2", "buffalo_l" or "arc2face". Its files are found wherever `weights.places` looks, the doubled folder of the
-    zip included. Raises MissingPackageError without insightface 2.1, MissingWeightsError, WrongWeightsError,
-    InputError for another pack.
+    pack: "antelopev2", "buffalo_l" or "arc2face". Its files are found wherever `weights.places` looks, the doubled
+    folder of the zip included. Raises MissingPackageError without insightface 2.1, MissingWeightsError,
+    WrongWeightsError, InputError for another pack.
     """
     if pack not in _RECOGNISERS:
         raise InputError(f"There is no pack {pack!r} of insightface here; there are {', '.join(_RECOGNISERS)}.")

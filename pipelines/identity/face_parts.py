@@ -19,8 +19,8 @@ from ..geometry.templates import crop_from_image
 from ..geometry.warp import crop_pictures
 from .identity import CROP_SIZE_PX, CROP_TEMPLATE, Identity
 
-#: How far the head (hair, ears) goes beyond the face's oval: sideways, above and below, in sizes of the oval.
-HEAD_SIDE, HEAD_ABOVE, HEAD_BELOW = 1.22, 1.55, 1.0
+#: How far hair goes beyond the face's oval above and beside it, in sizes of the oval; towards the chin not at all.
+HEAD_SIDE, HEAD_ABOVE = 1.25, 1.55
 
 _LOOPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "face": (tuple(FACE_OVAL),),
@@ -28,7 +28,8 @@ _LOOPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "nose": (tuple(NOSE),),
     "mouth": (LIP_RINGS[0].loop,),
 }
-#: Parts that `part_masks` knows. "head" is the face with room for hair and ears, whose outline no landmark gives.
+#: Parts that `part_masks` knows. "head" is the face with room for hair, whose outline no landmark gives: long hair is cut
+#: off and some background stays beside short hair. A mask from a face parsing model is better; nodes take one instead.
 PARTS = (*_LOOPS, "head")
 
 
@@ -66,10 +67,13 @@ def _mask(landmarks: FloatArray, part: str) -> Tensor:
 
 
 def _enlarged(oval: NDArray[np.float64]) -> NDArray[np.float64]:
-    middle = (oval.min(0) + oval.max(0)) / 2
-    offset = oval - middle
-    scale = np.where(offset[:, 1] < 0, HEAD_ABOVE, HEAD_BELOW)
-    return middle + np.stack([offset[:, 0] * HEAD_SIDE, offset[:, 1] * scale], axis=1)
+    """The oval with room for hair: above its middle full, below it falling to none at the chin."""
+    low, high = oval.min(0), oval.max(0)
+    offset = oval - (low + high) / 2
+    down = np.clip(offset[:, 1] / ((high[1] - low[1]) / 2), 0, 1)
+    sideways = HEAD_SIDE - (HEAD_SIDE - 1) * down
+    upwards = np.where(offset[:, 1] < 0, HEAD_ABOVE, 1.0)
+    return (low + high) / 2 + offset * np.stack([sideways, upwards], axis=1)
 
 
 def convex_hull(points: NDArray[np.float64]) -> NDArray[np.float64]:

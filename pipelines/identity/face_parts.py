@@ -28,8 +28,8 @@ _LOOPS: dict[str, tuple[tuple[int, ...], ...]] = {
     "nose": (tuple(NOSE),),
     "mouth": (LIP_RINGS[0].loop,),
 }
-#: Parts that `part_masks` knows. "head" is the face with room for hair, whose outline no landmark gives: long hair is cut
-#: off and some background stays beside short hair. A mask from a face parsing model is better; nodes take one instead.
+#: Parts that `part_masks` knows. "head" is the face with room for hair, whose outline no landmark gives: long hair is
+#: cut off and some background stays beside short hair. Where there is a mask of a face parsing model, it is better.
 PARTS = (*_LOOPS, "head")
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from comfy_api.latest import io
+from torch import Tensor
 
 from ..pipelines.adapters.conditioning import Wish, condition
 from ..pipelines.adapters.control import control_picture, control_tokens
 from ..pipelines.adapters.family import COMBINE_MODES
 from ..pipelines.adapters.library import LoadedAdapter
 from ..pipelines.adapters.people import PUBLISHED
+from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from . import sockets
@@ -18,29 +20,6 @@ from .identity_control import IdentityControlNet
 from .inputs import fraction
 from .people_on_models import chained, people_sources
 from .reports import SHOWS_REPORT, report_output, shown
-
-
-def _pose() -> io.DynamicCombo.Input:
-    return io.DynamicCombo.Input(
-        "pose",
-        options=[
-            io.DynamicCombo.Option(
-                "faces",
-                [
-                    sockets.Faces.Input(
-                        "faces",
-                        tooltip="From Detect Faces on a photo with the wished pose: the five-point picture is drawn "
-                        "from them.",
-                    ),
-                ],
-            ),
-            io.DynamicCombo.Option(
-                "picture",
-                [io.Image.Input("picture", tooltip="A five-point picture that is drawn already; used as it is.")],
-            ),
-        ],
-        tooltip="Where faces are to be, how large and how turned.",
-    )
 
 
 class ApplyIdentityControl(io.ComfyNode):
@@ -60,7 +39,6 @@ class ApplyIdentityControl(io.ComfyNode):
                 io.ControlNet.Input("control_net", tooltip="InstantID's ControlNetModel, from Load ControlNet Model."),
                 sockets.Adapter.Input("adapter", tooltip="InstantID's ip-adapter, from Load Identity Adapter."),
                 sockets.Identity.Input("identity", tooltip="Who."),
-                _pose(),
                 io.Float.Input(
                     "strength",
                     default=0.8,
@@ -77,6 +55,17 @@ class ApplyIdentityControl(io.ComfyNode):
                     default=PUBLISHED,
                     advanced=True,
                     tooltip="How several reference pictures become one person; as in Apply Identity Adapter.",
+                ),
+                sockets.Faces.Input(
+                    "faces",
+                    optional=True,
+                    tooltip="Where the face is to be: Detect Faces on a photo with the wished pose. The five-point "
+                    "picture is drawn from it.",
+                ),
+                io.Image.Input(
+                    "picture",
+                    optional=True,
+                    tooltip="Instead of faces: a five-point picture that is drawn already, used as it is.",
                 ),
                 sockets.Analysis.Input(
                     "analysis",
@@ -100,24 +89,25 @@ class ApplyIdentityControl(io.ComfyNode):
         control_net: Any,
         adapter: LoadedAdapter,
         identity: Identity,
-        pose: dict[str, Any],
         strength: float,
         start: float,
         end: float,
         combine: str,
+        faces: Faces | None = None,
+        picture: Tensor | None = None,
         analysis: FaceAnalysis | None = None,
     ) -> io.NodeOutput:
-        picture, drawn = control_picture(pose.get("faces"), pose.get("picture"))
+        points, drawn = control_picture(faces, picture)
         if strength == 0 or start >= end:
             report = "Identity Control does nothing: its strength is 0 or its window never opens."
-            return io.NodeOutput(positive, negative, picture, report, ui=shown(report, picture[:1]))
+            return io.NodeOutput(positive, negative, points, report, ui=shown(report, points[:1]))
         tokens, said = control_tokens(adapter, identity, people_sources(analysis=analysis), combine)
         net = IdentityControlNet.of(control_net, tokens)
-        both = chained(net, (positive, negative), picture, strength, (start, end))
+        both = chained(net, (positive, negative), points, strength, (start, end))
         report = (
             f"{said}\n{drawn}, strength {strength:g}, from {100 * start:.0f} % to {100 * end:.0f} % of the sampling."
         )
-        return io.NodeOutput(*both, picture, report, ui=shown(report, picture[:1]))
+        return io.NodeOutput(*both, points, report, ui=shown(report, points[:1]))
 
 
 class IdentityConditioning(io.ComfyNode):

@@ -66,10 +66,6 @@ class PeopleRegions:
     people: tuple[Identity, ...]
     masks: Tensor | None = None
 
-    def __post_init__(self) -> None:
-        if not self.people:
-            raise InputError("There is nobody: connect at least one identity.")
-
     def pairs(self) -> Iterator[tuple[Identity, Tensor | None]]:
         """Every person with its mask (1, H, W)."""
         for index, person in enumerate(self.people):

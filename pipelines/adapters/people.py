@@ -52,7 +52,8 @@ class TokenDials:
 class ModelDials:
     """How an adapter acts on a model; see `Application`. blocks: factor by the name in UNET_GROUPS or FLUX_GROUPS.
 
-    skip_middle: leave the middle block out, as older packs do. mask: (M, H, W), for everybody.
+    skip_middle: leave the middle block out, as older packs do. mask: (M, H, W), for everybody. lora_strength: of the
+    LoRA in the adapter's file, which the host applies as a change of weights.
     """
 
     strength: float = 1.0
@@ -61,10 +62,11 @@ class ModelDials:
     curve: StepCurve | None = None
     skip_middle: bool = False
     mask: Tensor | None = None
+    lora_strength: float = 1.0
 
 
 def people_of(identities: Sequence[Identity], regions: PeopleRegions | None) -> PeopleRegions:
-    """Everybody, with their regions where there are some. Raises InputError for nobody, or for both at once."""
+    """Everybody, with their regions where there are some. Raises InputError when people come both ways."""
     if regions is not None and identities:
         raise InputError(
             f"{len(identities)} identity(ies) are connected and regions with {len(regions.people)} people as well: "
@@ -157,11 +159,14 @@ def apply_people(
     """
     adapter = loaded.adapter
     if brings_weights_only(adapter):
-        return (), f"{adapter.family.title} ({adapter.file}): its LoRA; the people come in by Identity Conditioning."
+        said = f"its LoRA at {model.lora_strength:g}; the people come in by Identity Conditioning."
+        return (), f"{adapter.family.title} ({adapter.file}): {said}"
     if adapter.family.tokens is None:
         raise InputError(
             f"{adapter.family.title} changes the prompt's tokens, not the attention: use Identity Conditioning."
         )
+    if not regions.people:
+        raise InputError("There is nobody to put into the model: connect at least one identity, or regions.")
     if model.strength == 0 or model.window.never:
         why = "strength is 0" if model.strength == 0 else "its window never opens"
         return (), f"{adapter.family.title} does nothing: {why}. The model passes unchanged."
@@ -203,6 +208,8 @@ def _headline(adapter: IdentityAdapter, model: ModelDials, style: str, without: 
     changed = {name: factor for name, factor in model.blocks.items() if factor != 1}
     if changed:
         text += ", blocks " + ", ".join(f"{name} × {factor:g}" for name, factor in changed.items())
+    if adapter.lora or adapter.named_lora:
+        text += f", LoRA {model.lora_strength:g}"
     if not model.window.always:
         start = "the start" if model.window.sigma_start == math.inf else f"sigma {model.window.sigma_start:.3g}"
         text += f", from {start} to sigma {model.window.sigma_end:.3g}"

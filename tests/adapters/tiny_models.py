@@ -74,13 +74,13 @@ def flux(seed: int = 1) -> Any:
     return comfy.sd.load_diffusion_model_state_dict(random_state(shapes, seed, torch.float32))
 
 
-def controlnet(seed: int = 2) -> Any:
-    """A ControlNet of the tiny SD1.5."""
+def controlnet(seed: int = 2, config: dict[str, Any] = SD15_CONFIG) -> Any:
+    """A ControlNet of a tiny UNet, SD1.5's unless given."""
     import comfy.cldm.cldm
     import comfy.controlnet
     import comfy.ops
 
-    config = {key: value for key, value in SD15_CONFIG.items() if key != "out_channels"}
+    config = {key: value for key, value in config.items() if key != "out_channels"}
     operations = comfy.ops.disable_weight_init
     net = comfy.cldm.cldm.ControlNet(**config, hint_channels=3, device="meta", operations=operations)
     state = random_state(((n, t.shape) for n, t in net.state_dict().items()), seed, torch.float16)

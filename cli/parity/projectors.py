@@ -75,7 +75,7 @@ def consistentid_facial_encoder(path: Path) -> list[Error]:
 
 @torch.no_grad()
 def pulid_idformer(path: Path) -> list[Error]:
-    """Relative to the largest value: there is no norm behind it, and float32 rounds values near 10 by 1e-6 each time."""
+    """Relative to the largest value: no norm comes after it, and float32 rounds values near 10 by 1e-6 each time."""
     f = Fixture(path)
     state = f.part("id_adapter.")
     encoder = pulid.QueryEncoder(state, head_width=f.config["dim_head"])

@@ -34,7 +34,7 @@ EVA_FILE = "clip/EVA02_CLIP_L_336_psz14_s6B.pt"
 
 
 def kind_of(file: str) -> str:
-    return "FLUX" if "flux" in file or file == "ae.safetensors" else "SDXL" if "xl" in file else "SD1.5"
+    return "FLUX" if "flux" in file else "SDXL" if "xl" in file else "SD1.5"
 
 
 def with_tiny_models(prompt: Prompt) -> Prompt:
@@ -55,7 +55,7 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
     elif name == "DualCLIPLoader":
         prompt[key] = {"class_type": "LikenessTestClip", "inputs": {"kind": "FLUX"}, **meta}
     elif name == "VAELoader":
-        prompt[key] = {"class_type": "LikenessTestVae", "inputs": {"kind": kind_of(inputs["vae_name"])}, **meta}
+        prompt[key] = {"class_type": "LikenessTestVae", "inputs": {}, **meta}
     elif name == "ControlNetLoader":
         prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {}, **meta}
     elif name == "CLIPVisionLoader":

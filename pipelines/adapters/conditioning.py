@@ -91,10 +91,11 @@ def _only_one(title: str, wish: Wish) -> Identity:
 
 
 def _fused(
-    encoded: Conditioning, fuse: nn.Module, tokens: Tensor, positions: Sequence[int], title: str
+    loaded: LoadedAdapter, fuse: nn.Module, encoded: Conditioning, tokens: Tensor, positions: Sequence[int]
 ) -> Conditioning:
     """The conditioning with identity tokens (N, width) fused in at N positions."""
-    module = cast(FuseModule, fuse)
+    title = loaded.ready().family.title  # the text encoder may have taken its place on the device
+    module, weight = cast(FuseModule, fuse), next(fuse.parameters())
     result: Conditioning = []
     for prompt, values in encoded:
         if prompt.shape[-1] != tokens.shape[-1]:
@@ -102,17 +103,17 @@ def _fused(
                 f"{title} fuses into text of width {tokens.shape[-1]}, the CLIP gives {prompt.shape[-1]}: connect the "
                 f"CLIP of {'an SDXL' if tokens.shape[-1] == 2048 else 'an SD1.5'} checkpoint."
             )
-        marks = torch.zeros(prompt.shape[:2], dtype=torch.bool, device=tokens.device)
+        marks = torch.zeros(prompt.shape[:2], dtype=torch.bool, device=weight.device)
         marks[:, list(positions)] = True
         with torch.no_grad():
-            fused = module(prompt.to(tokens), tokens, marks)
+            fused = module(prompt.to(weight), tokens.to(weight), marks)
         result.append([fused.to(prompt), dict(values)])
     return result
 
 
 def _arc2face(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
     """The vector stands for the word "id"; the tower of the file reads the prompt, the CLIP only cuts it into words."""
-    person, adapter = _only_one("Arc2Face", wish), loaded.ready()
+    person, adapter = _only_one("Arc2Face", wish), loaded.adapter
     need = adapter.family.vector
     assert need is not None
     rows = torch.from_numpy(person_vectors(need, adapter.family.title, person, sources.analysis))
@@ -120,7 +121,7 @@ def _arc2face(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sou
     tokens = clip.tokenize(wish.text)
     if "l" not in tokens:
         raise InputError(f"Arc2Face reads words as CLIP-L does, this CLIP has {', '.join(tokens)}: connect SD1.5's.")
-    device = next(adapter.projector.parameters()).device
+    device = next(loaded.ready().projector.parameters()).device
     ids = torch.tensor([[token[0] for token in tokens["l"][0]]], device=device)
     with torch.no_grad():
         encoded = arc2face.encode(cast(Any, adapter.projector), ids, unit.to(device)).cpu()
@@ -130,36 +131,38 @@ def _arc2face(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sou
 
 
 def _photomaker(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
-    adapter = loaded.ready()
-    encoder = cast(PictureEncoder, adapter.projector)
-    rows: list[Tensor] = []
-    for person in wish.people:
-        features, _ = person_features(adapter.family, person, sources)
-        with torch.no_grad():
-            rows.append(picture_tokens(encoder, features.like(encoder)))
-    return _mark_and_fuse(clip, wish, rows, encoder.fuse_module, adapter.family.title)
+    family = loaded.adapter.family
+    encoder = cast(PictureEncoder, loaded.adapter.projector)
+    known = [person_features(family, person, sources)[0] for person in wish.people]
+    loaded.ready()
+    with torch.no_grad():
+        rows = [picture_tokens(encoder, features.like(encoder)) for features in known]
+    return _mark_and_fuse(loaded, clip, wish, rows, encoder.fuse_module)
 
 
 def _fastcomposer(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
     """One token per person: the best reference's."""
-    adapter = loaded.ready()
+    adapter = loaded.adapter
     projector = cast(SubjectProjector, adapter.projector)
     if not hasattr(projector, "vision_model"):
         raise InputError(f"{adapter.file} has no image_encoder: FastComposer's own vision tower is part of its file.")
+    known = [person_features(adapter.family, person, sources)[0] for person in wish.people]
+    loaded.ready()
     rows: list[Tensor] = []
-    for person in wish.people:
-        features, _ = person_features(adapter.family, person, sources)
+    for person, features in zip(wish.people, known, strict=True):
         pixels = features.like(projector).need_vision(adapter.family.title)
         with torch.no_grad():
             rows.append(projector(pixels[person.best : person.best + 1]))
-    return _mark_and_fuse(clip, wish, rows, projector.postfuse_module, adapter.family.title)
+    return _mark_and_fuse(loaded, clip, wish, rows, projector.postfuse_module)
 
 
-def _mark_and_fuse(clip: TextEncoder, wish: Wish, rows: Sequence[Tensor], fuse: nn.Module, title: str) -> Changed:
+def _mark_and_fuse(
+    loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, rows: Sequence[Tensor], fuse: nn.Module
+) -> Changed:
     """rows: per person its tokens (n, width)."""
     marked = mark_subjects(clip.tokenize(wish.text), clip.tokenize(wish.trigger), wish.trigger, [len(r) for r in rows])
     encoded = clip.encode_from_tokens_scheduled(marked.tokens)
-    own = _fused(encoded, fuse, torch.cat(list(rows)), marked.positions, title)
+    own = _fused(loaded, fuse, encoded, torch.cat(list(rows)), marked.positions)
     counts = ", ".join(f"{person.name} as {len(r)} token(s)" for person, r in zip(wish.people, rows, strict=True))
     plain = clip.encode_from_tokens_scheduled(marked.plain)
     return Changed(own, plain, f"{counts} at the word(s) before {wish.trigger!r}")
@@ -167,7 +170,7 @@ def _mark_and_fuse(clip: TextEncoder, wish: Wish, rows: Sequence[Tensor], fuse: 
 
 def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
     """Parts of the best reference fused into the words that name them; the caption is added where there are none."""
-    person, adapter = _only_one("ConsistentID", wish), loaded.ready()
+    person, adapter = _only_one("ConsistentID", wish), loaded.adapter
     words = {part: clip.tokenize(part) for part in PARTS}
     text = wish.text
     places = _part_places(clip.tokenize(text), words)
@@ -179,9 +182,9 @@ def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources:
     assert need is not None
     pixels = torch.cat([_part_pixels(person, part, need.size_px) for part, _ in ordered])
     seen = host_features(adapter.family.title, need, sources.tower, pixels)
-    projector = cast(ConsistentIdProjector, adapter.projector)
-    device = next(projector.parameters()).device
     plain = clip.encode_from_tokens_scheduled(clip.tokenize(text))
+    projector = cast(ConsistentIdProjector, loaded.ready().projector)
+    device = next(projector.parameters()).device
     own: Conditioning = []
     for prompt, values in plain:
         marks = torch.zeros(prompt.shape[:2], dtype=torch.bool, device=device)
@@ -214,8 +217,9 @@ def _part_pixels(person: Identity, part: str, size_px: int) -> Tensor:
 
 def _stableidentity(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
     """Two embeddings in the space of names, over the trigger word and the position after it."""
-    person, adapter = _only_one("StableIdentity", wish), loaded.ready()
-    features, text = person_features(adapter.family, person, sources)
+    person = _only_one("StableIdentity", wish)
+    features, text = person_features(loaded.adapter.family, person, sources)
+    adapter = loaded.ready()
     vectors = features.like(adapter.projector).need_vision(adapter.family.title).flatten(1)
     with torch.no_grad():
         embeddings = adapter.projector(mean_rows(vectors, features.weights))[0].float().cpu()

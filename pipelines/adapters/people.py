@@ -99,8 +99,8 @@ def person_tokens(
 
     Raises what `person_features` and `make_tokens` raise.
     """
-    adapter = loaded.ready()
-    features, text = person_features(adapter.family, identity, sources)
+    features, text = person_features(loaded.adapter.family, identity, sources)
+    adapter = loaded.ready()  # after the towers, which may have taken its place on the device
     options = TokenOptions(
         "" if dials.combine == PUBLISHED else dials.combine,
         dials.structure,

@@ -31,7 +31,8 @@ class Clip:
         self.words = {"id": 1014}
 
     def tokenize(self, text: str) -> dict[str, Any]:
-        ids = [self.words.setdefault(word, 2000 + len(self.words) * 7) for word in text.replace(".", "").replace(",", "").split()]
+        words = text.replace(".", "").replace(",", "").split()
+        ids = [self.words.setdefault(word, 2000 + len(self.words) * 7) for word in words]
         chunks = [ids[i : i + LENGTH - 2] for i in range(0, max(len(ids), 1), LENGTH - 2)]
         return {key: [self._chunk(part, END if key == "l" else 0) for part in chunks] for key in self.keys}
 

@@ -112,14 +112,16 @@ def published_shapes(table: str) -> dict[str, Shape]:
 
 def filled(shapes: dict[str, Shape], seed: int = 3) -> dict[str, Tensor]:
     """Matrices by fan-in, gates and norms open, biases zero."""
-    random = torch.Generator().manual_seed(seed)
+    pool = torch.randn(1 << 20, generator=torch.Generator().manual_seed(seed)).half()
     tensors: dict[str, Tensor] = {}
-    for key, shape in shapes.items():
+    for number, (key, shape) in enumerate(shapes.items()):
         if len(shape) >= 2:
-            values = torch.randn(shape, generator=random) / math.sqrt(math.prod(shape[1:]))
+            row, count = pool[number * 7 :], math.prod(shape)
+            row = row.repeat(-(-count // len(row)))[:count]
+            tensors[key] = (row * (1 / math.sqrt(math.prod(shape[1:])))).view(shape)
         else:
-            values = torch.full(shape, 0.5 if "alpha" in key else float(not key.endswith("bias")))
-        tensors[key] = values.half()
+            value = 0.5 if "alpha" in key else float(not key.endswith("bias"))
+            tensors[key] = torch.full(shape, value, dtype=torch.float16)
     return tensors
 
 

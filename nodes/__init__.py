@@ -6,7 +6,7 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, faces, identity, identity_files, stitch, swap
+from . import adapter_conditioning, adapters, analysis, faces, identity, identity_files, regions, stitch, swap
 from .comfy_runtime import register_folders
 from .samples import copy_samples
 
@@ -27,6 +27,12 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     stitch.CropFaces,
     stitch.StitchFaces,
     stitch.FaceMask,
+    adapters.LoadIdentityAdapter,
+    adapters.ApplyIdentityAdapter,
+    adapter_conditioning.ApplyIdentityControl,
+    adapter_conditioning.IdentityConditioning,
+    regions.IdentityRegions,
+    regions.IdentitySchedule,
 )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from .accumulate import add_attention, adds_in_place
+from .accumulate import adding_to, adds_in_place
 from .application import Application, Prepared
 from .injectors import Attend, Injection, KeyValueSite, Payload, styled
 from .region import Area, Grid, Region
@@ -139,7 +139,7 @@ def with_identity(
         total = x if owned else x.clone()
         for call in calls:
             mask = None if call.region is None else call.region.at(grid, x)
-            add_attention(total, q, call.payload[0], call.payload[1], heads, mask)
+            call.site.increment(q, x, call.payload, heads, adding_to(total, mask))
         return total
     total = x
     for call in calls:
@@ -154,7 +154,7 @@ def with_identity(
 
 
 def _adds_in_place(call: SiteCall, x: Tensor, q: Tensor) -> bool:
-    """Only these increments depend on nothing but the query, and need nothing done to them but a mask."""
+    """Only these increments are the attention itself, need nothing but the query, and get nothing but a mask."""
     return isinstance(call.site, KeyValueSite) and call.style == "plain" and adds_in_place(x, q, call.payload[0])
 
 

@@ -178,7 +178,7 @@ def test_a_missing_or_wrong_vision_model_is_named(comfyui: ComfyServer, files: N
     [
         ("truncated.safetensors", b"\x20\x00\x00\x00\x00\x00\x00\x00{", "no complete safetensors file"),
         ("truncated.bin", b"PK\x03\x04 and not much more", "truncated.bin"),
-        ("evil.pt", b"\x80\x04cos\nsystem\n(S'true'\ntR.", "not opened, because that could run code"),
+        ("code.pt", b"\x80\x04cos\nsystem\n(S'true'\ntR.", "not opened, because that could run code"),
     ],
 )
 def test_a_broken_or_hostile_file_is_refused_by_name(

@@ -126,7 +126,7 @@ class _CrossReader:
         else:  # it may call another reader in turn, which must not add everything a second time
             x = self.text(q, k, v, {**options, KEY: _State({}, state.size)})
         calls = state.calls.get((CROSS, self.number), ())
-        return with_identity(x, q, calls, _grid(options), heads, attend)
+        return with_identity(x, q, calls, _grid(options), heads, attend, owned=self.text is None)
 
 
 @dataclass(frozen=True, eq=False)

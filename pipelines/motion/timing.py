@@ -101,9 +101,11 @@ def loop(motion: Motion, times: int = 2, blend_s: float = 0.0, back_and_forth: b
     """
     if times < 1 or len(motion) * times > MAX_FRAMES:
         raise InputError(f"{len(motion)} frames cannot be played {times} times: 1 to {MAX_FRAMES} frames are allowed.")
-    if not back_and_forth:
-        return concatenate([motion] * times, blend_s)
     count = len(motion)
+    if not back_and_forth and round(blend_s * motion.fps) > 0:
+        return concatenate([motion] * times, blend_s)
+    if not back_and_forth:
+        return motion.map_frames(lambda values: np.tile(values, (times, 1)))
     period = max(2 * count - 2, 1)
     steps = np.arange(count + (times - 1) * max(count - 1, 0)) % period
     order = np.where(steps < count, steps, period - steps)

@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 
 from ...pipelines.errors import LikenessError
 from ..errors import CommandError
-from . import alignment, embedded
+from . import alignment, embedded, liveportrait
 from .check import Check, Error
 
 __all__ = ["CHECKS", "Check", "Error", "main"]
 
 #: Every comparison there is, by the name of its reference file. A new method adds its module and one entry.
-CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK)
+CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK, liveportrait.CHECK)
 
 
 def main(argv: list[str]) -> int:

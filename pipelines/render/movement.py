@@ -51,6 +51,7 @@ def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, tran
     the eyes' middles; all as in `Motion`. Turns and shifts beyond `TURN_LIMITS` and `SHIFT_LIMIT` are softly limited.
     """
     amount = with_rest(np.asarray(blendshapes, dtype=np.float32), portrait.rest)
+    _relax_smile(portrait, amount)
     expression = np.tensordot(amount, portrait.fields, 1).astype(np.float64)
     jaw = _amount(portrait, amount, "jawOpen")
     if jaw != 0:
@@ -83,6 +84,15 @@ def with_rest(blendshapes: FloatArray, rest: FloatArray) -> FloatArray:
 def soft(value: float, limit: float) -> float:
     """`value` near zero, never beyond `limit`: limit * tanh(value / limit)."""
     return limit * float(np.tanh(value / limit))
+
+
+def _relax_smile(portrait: Portrait, amounts: FloatArray) -> None:
+    """Corners that go down take the smile that a portrait shows along, on their side; in place."""
+    index = {name: position for position, name in enumerate(portrait.names)}
+    for side in ("Left", "Right"):
+        frown, smile = index.get(f"mouthFrown{side}"), index.get(f"mouthSmile{side}")
+        if frown is not None and smile is not None:
+            amounts[smile] -= max(float(amounts[frown]), 0.0) * portrait.rest[smile]
 
 
 def _amount(portrait: Portrait, amounts: FloatArray, name: str) -> float:

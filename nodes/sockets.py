@@ -8,6 +8,7 @@ Analysis = io.Custom("LIKENESS_ANALYSIS")
 Crops = io.Custom("LIKENESS_CROPS")
 Faces = io.Custom("LIKENESS_FACES")
 Identity = io.Custom("LIKENESS_IDENTITY")
+Motion = io.Custom("LIKENESS_MOTION")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

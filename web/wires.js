@@ -6,6 +6,7 @@ const COLOURS = {
   LIKENESS_CROPS: "#4db6ac",
   LIKENESS_FACES: "#ffb74d",
   LIKENESS_IDENTITY: "#f06292",
+  LIKENESS_MOTION: "#b388ff",
   LIKENESS_SWAPPER: "#9ccc65",
 };
 

@@ -98,7 +98,7 @@ def _draw_row(pen: Any, name: str, values: Any, box: tuple[int, int, int, int], 
     unit = "°" if name in ROTATION_NAMES else ""
     for value, anchor in ((high, "lt"), (low, "lb")):
         y = top + pad / 2 if value == high else bottom - pad / 2
-        pen.text((right + 10 * scale, y), f"{value:.3g}{unit}", _QUIET, _font(12 * scale), anchor)
+        pen.text((right + 10 * scale, y), f"{round(value, 2) + 0.0:.3g}{unit}", _QUIET, _font(12 * scale), anchor)
     _draw_curve(pen, shown, (left, right), at, colour, scale)
 
 

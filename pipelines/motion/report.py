@@ -27,7 +27,7 @@ class Strength:
     def text(self) -> str:
         """The channel with its range; turns in degrees."""
         turn = self.name in ROTATION_NAMES
-        low, high = (float(np.rad2deg(value)) if turn else value for value in (self.low, self.high))
+        low, high = (round(float(np.rad2deg(value)) if turn else value, 2) + 0.0 for value in (self.low, self.high))
         form, unit = ("{:.1f}", "°") if turn else ("{:.2f}", "")
         if abs(high - low) < (0.05 if turn else 0.005):
             return f"{self.name} {form.format(high)}{unit}"

@@ -40,7 +40,8 @@ def _bell(values: FloatArray, sigma: float) -> FloatArray:
     padded = np.concatenate([values.astype(np.float64), np.ones((len(values), 1))], 1)
     spread = np.fft.irfft(np.fft.rfft(padded, size, axis=0) * transformed, size, axis=0)
     spread = spread[radius : radius + len(values)]
-    return as_float_array(spread[:, :-1] / spread[:, -1:])
+    means = spread[:, :-1] / spread[:, -1:]
+    return as_float_array(np.where(np.abs(means) < 1e-9, 0.0, means))  # what the transform leaves of nothing
 
 
 @dataclass(frozen=True)

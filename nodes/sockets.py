@@ -11,6 +11,7 @@ Faces = io.Custom("LIKENESS_FACES")
 Identity = io.Custom("LIKENESS_IDENTITY")
 Regions = io.Custom("LIKENESS_REGIONS")
 Schedule = io.Custom("LIKENESS_SCHEDULE")
+Motion = io.Custom("LIKENESS_MOTION")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

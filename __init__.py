@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.1.0"
+from .pipelines import __version__
+
+__all__ = ["WEB_DIRECTORY", "__version__", "comfy_entrypoint"]
 
 WEB_DIRECTORY = "./web"
 

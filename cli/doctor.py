@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..pipelines import __version__
 from ..pipelines.errors import LikenessError
 from ..pipelines.runtime import TorchRuntime
 from ..pipelines.weights import Manifest, WeightsEntry, find, verify
@@ -60,7 +61,7 @@ def examine(comfy: ComfyUI) -> dict[str, Any]:
     problems += [f"{name}: {state}" for name, state in embedded.items() if state != "ok"]
     problems += [f"{name}: {state['problem']}" for name, state in weights.items() if state.get("problem")]
     return {
-        "likeness": _own_version(),
+        "likeness": __version__,
         "checkout": str(CHECKOUT),
         "home": str(home()),
         "python": f"{platform.python_version()} ({sys.executable})",
@@ -80,11 +81,6 @@ def examine(comfy: ComfyUI) -> dict[str, Any]:
         "weights": weights,
         "problems": problems,
     }
-
-
-def _own_version() -> str:
-    text = (CHECKOUT / "__init__.py").read_text(encoding="utf-8")
-    return text.partition('__version__ = "')[2].partition('"')[0]
 
 
 def _version(package: str) -> str | None:

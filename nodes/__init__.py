@@ -6,7 +6,25 @@ import logging
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import analysis, faces, identity, identity_files, stitch, swap, video
+from . import (
+    adapter_conditioning,
+    adapters,
+    analysis,
+    expression,
+    faces,
+    identity,
+    identity_files,
+    motion,
+    motion_edit,
+    motion_files,
+    motion_mix,
+    motion_pictures,
+    regions,
+    render,
+    stitch,
+    swap,
+    video,
+)
 from .comfy_runtime import register_folders
 from .samples import copy_samples
 
@@ -29,6 +47,31 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     stitch.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
+    adapters.LoadIdentityAdapter,
+    adapters.ApplyIdentityAdapter,
+    adapter_conditioning.ApplyIdentityControl,
+    adapter_conditioning.IdentityConditioning,
+    regions.IdentityRegions,
+    regions.IdentitySchedule,
+    expression.ExpressionSliders,
+    expression.ExpressionFromPhoto,
+    expression.Emotion,
+    motion.MotionFromFaces,
+    motion.MotionFromLandmarks,
+    motion_files.MotionFromFile,
+    motion_files.SaveMotion,
+    motion_edit.RetimeMotion,
+    motion_edit.AdjustMotion,
+    motion_edit.SmoothMotion,
+    motion_edit.AddBlinks,
+    motion_edit.RetargetMotion,
+    motion_mix.MixMotions,
+    motion_mix.JoinMotions,
+    motion_mix.Keyframes,
+    motion.PlotMotion,
+    motion_pictures.PosePicture,
+    render.AnimatePortrait,
+    render.EditExpression,
 )
 
 

@@ -28,7 +28,8 @@ class LoadFaceAnalysis(io.ComfyNode):
                     tooltip="auto: the best one whose files are present; the report says which and why. "
                     "embedded: arrives with the pack, free for any use, works everywhere. "
                     "antelopev2, buffalo_l: insightface's, surer with small and turned faces, but for "
-                    "non-commercial research only, and their files must be in models/insightface.",
+                    "non-commercial research only, and their files must be in models/insightface. "
+                    "arc2face: what the adapter Arc2Face needs, research only too.",
                 ),
             ],
             outputs=[

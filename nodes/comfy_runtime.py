@@ -15,6 +15,7 @@ import torch
 from comfy.patcher_extension import CallbacksMP
 from torch import nn
 
+from ..pipelines.adapters.library import ADAPTER_FOLDERS, SUFFIXES
 from ..pipelines.registry import Registry
 from ..pipelines.runtime import resolve_folder
 
@@ -22,6 +23,7 @@ from ..pipelines.runtime import resolve_folder
 MODEL_FOLDERS = {
     "likeness": (".safetensors", ".onnx"),
     "insightface": (".onnx",),
+    **{folder: SUFFIXES for folder in ADAPTER_FOLDERS},
 }
 
 #: More memory than any device has: ComfyUI's way to say "load all of it".

@@ -8,9 +8,10 @@ from typing import get_args
 import folder_paths
 from comfy_api.latest import io
 
+from ..pipelines.files.writing import IfExists
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity, ensure_encoded
-from ..pipelines.identity.storage import IfExists, load_identity, save_identity
+from ..pipelines.identity.storage import load_identity, save_identity
 from . import sockets
 from .reports import SHOWS_REPORT, report_output, shown
 

@@ -1,4 +1,4 @@
-"""The public-domain portraits of the example workflows and a clip of one, put where ComfyUI's loaders find them."""
+"""The portraits, the clip and the recording of the example workflows, put where nodes find them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SAMPLES = Path(__file__).resolve().parents[1] / "assets" / "samples"
 
 
 def copy_samples() -> list[Path]:
-    """Copy the sample photos to the input folder as likeness_<name> where they are missing; returns what was copied.
+    """Copy the samples to the input folder as likeness_<name> where they are missing; returns what was copied.
 
     They lie at the top, because LoadImage lists no folders below and its page marks pictures it does not list.
     A read-only input folder costs the example workflows their pictures, never the pack: it is a warning.
@@ -25,7 +25,7 @@ def copy_samples() -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for photo in sorted(SAMPLES.iterdir()):
             target = folder / f"likeness_{photo.name}"
-            if photo.suffix in {".png", ".jpg", ".mp4"} and not target.exists():
+            if photo.suffix in {".png", ".jpg", ".mp4", ".csv"} and not target.exists():
                 shutil.copyfile(photo, target)
                 copied.append(target)
     except OSError as error:

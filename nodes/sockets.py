@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from comfy_api.latest import io
 
+Adapter = io.Custom("LIKENESS_ADAPTER")
 Analysis = io.Custom("LIKENESS_ANALYSIS")
 Crops = io.Custom("LIKENESS_CROPS")
 Faces = io.Custom("LIKENESS_FACES")
 Identity = io.Custom("LIKENESS_IDENTITY")
+Regions = io.Custom("LIKENESS_REGIONS")
+Schedule = io.Custom("LIKENESS_SCHEDULE")
+Motion = io.Custom("LIKENESS_MOTION")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

@@ -75,6 +75,20 @@ class Registry:
 
         return self._shared((weights_id, digest, "session"), make)
 
+    def load_file(self, path: Path, variant: str, build: Callable[[Path], nn.Module]) -> Handle:
+        """The shared torch model of a file that the user picked, whatever the manifest says of it.
+
+        variant: tells apart what can be built from one file. build: makes the module, weights in the dtype it wants;
+        it runs only when no equal model is alive. The file is known by its path, size and time of change. Raises what
+        `build` raises, and then nothing stays behind.
+        """
+        stat = path.stat()
+
+        def make() -> Handle:
+            return self.runtime.hold(build(path).eval().requires_grad_(False))
+
+        return self._shared((str(path.resolve()), f"{stat.st_size}:{stat.st_mtime_ns}", variant), make)
+
     def _verified(self, weights_id: str) -> tuple[Path, str, WeightsEntry]:
         entry = self.manifest.entry(weights_id)
         path = locate(entry, self.runtime)

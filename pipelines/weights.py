@@ -33,6 +33,7 @@ class WeightsEntry:
     folder: where it belongs, a path below ComfyUI/models; of an `embedded` file, which arrives with the pack, a path
     below the pack. aliases: other places below ComfyUI/models where the same bytes lie, file name included.
     urls: where to get it, best first. size_bytes, sha256: of the whole file, None where no public source gives it.
+    about_bytes: its rounded size where only that is published.
     territory: where the licence forbids its use ("" is nowhere). needs: ids of files it is useless without.
     used_by: node ids. source: where these facts come from.
     """
@@ -51,11 +52,14 @@ class WeightsEntry:
     used_by: tuple[str, ...]
     embedded: bool
     source: str
+    about_bytes: int | None = None
 
     @property
     def size_text(self) -> str:
-        """The size as people read it: "16.9 MB"."""
-        return "size unknown" if self.size_bytes is None else f"{self.size_bytes / 1e6:.1f} MB"
+        """The size as people read it: "16.9 MB", "about 157 MB"."""
+        if self.size_bytes is None:
+            return "size unknown" if self.about_bytes is None else f"about {self.about_bytes / 1e6:.0f} MB"
+        return f"{self.size_bytes / 1e6:.1f} MB"
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ def _parse(record: dict[str, Any]) -> WeightsEntry:
         used_by=tuple(record["used_by"]),
         embedded=record["embedded"],
         source=record["source"],
+        about_bytes=record["about_bytes"],
     )
 
 

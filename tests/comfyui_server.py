@@ -26,7 +26,7 @@ from likeness.cli.comfyui import pack_link
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Nodes that only the tests have.
-TEST_NODES = ROOT / "tests" / "workflows" / "support_nodes.py"
+TEST_NODES = tuple(ROOT / "tests" / "workflows" / name for name in ("support_nodes.py", "tiny_model_nodes.py"))
 
 START_LIMIT_S = 180
 RUN_LIMIT_S = 300
@@ -114,7 +114,8 @@ def _start(base: Path) -> tuple[subprocess.Popen[bytes], ComfyServer]:
     for name in ("custom_nodes", "input", "output", "models", "user", "temp"):
         (base / name).mkdir(parents=True, exist_ok=True)
     pack_link(base / "custom_nodes")
-    shutil.copy(TEST_NODES, base / "custom_nodes")
+    for nodes in TEST_NODES:
+        shutil.copy(nodes, base / "custom_nodes")
     folder, port, log = comfyui_folder(), free_port(), base / "server.log"
     command = [sys.executable, "-u", str(folder / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:", "--base-directory", str(base)]

@@ -16,9 +16,10 @@ from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.weights import ROOT, Manifest, WeightsEntry, find, locate, places, verify
 
 MANIFEST = Manifest.load()
-FIELDS = (
-    "id file folder aliases urls bytes sha256 licence commercial_use territory needs used_by embedded source".split()
-)
+FIELDS = [
+    *("id", "file", "folder", "aliases", "urls", "bytes", "about_bytes", "sha256", "licence", "commercial_use"),
+    *("territory", "needs", "used_by", "embedded", "source"),
+]
 
 each_entry = pytest.mark.parametrize("entry", MANIFEST.entries, ids=lambda entry: entry.id)
 
@@ -45,6 +46,7 @@ def test_an_entry_has_valid_values(entry: WeightsEntry) -> None:
     assert re.fullmatch(r"[a-z0-9][a-z0-9_.]*", entry.id)
     assert entry.sha256 is None or re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     assert entry.size_bytes is None or entry.size_bytes > 0
+    assert entry.about_bytes is None or (entry.about_bytes > 0 and entry.size_bytes is None)
     assert entry.commercial_use in ("yes", "no", "unknown")
     assert entry.licence
     assert entry.source

@@ -2,10 +2,14 @@
 import { app } from "../../scripts/app.js";
 
 const COLOURS = {
+  LIKENESS_ADAPTER: "#ba68c8",
   LIKENESS_ANALYSIS: "#8f9bb3",
   LIKENESS_CROPS: "#4db6ac",
   LIKENESS_FACES: "#ffb74d",
   LIKENESS_IDENTITY: "#f06292",
+  LIKENESS_REGIONS: "#4fc3f7",
+  LIKENESS_SCHEDULE: "#a1887f",
+  LIKENESS_MOTION: "#b388ff",
   LIKENESS_SWAPPER: "#9ccc65",
 };
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from safetensors import SafetensorError
 
 from ...pipelines.errors import LikenessError
 from ..errors import CommandError
-from . import alignment, embedded
+from ..run import chosen_comfyui
+from . import adapters, alignment, embedded, liveportrait
 from .check import Check, Error
 
 __all__ = ["CHECKS", "Check", "Error", "main"]
 
 #: Every comparison there is, by the name of its reference file. A new method adds its module and one entry.
-CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK)
+CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK, *adapters.CHECKS, liveportrait.CHECK)
+#: Those that load ComfyUI into this process, for they compare its models.
+INSIDE_COMFYUI = frozenset(check.name for check in adapters.MODELS)
 
 
 def main(argv: list[str]) -> int:
@@ -36,6 +40,8 @@ def main(argv: list[str]) -> int:
 
 def _compare(files: dict[str, Path], required: list[str]) -> int:
     checks = {check.name: check for check in CHECKS}
+    if INSIDE_COMFYUI & files.keys():
+        os.environ["COMFYUI_DIR"] = str(chosen_comfyui().folder)
     problems: list[str] = []
     for name, path in files.items():
         if name in checks and not _run(checks[name], path):

@@ -15,11 +15,12 @@ def _insightface(pack: str) -> Callable[[Registry], FaceAnalysis]:
     return lambda registry: load_insightface_analysis(registry, cast(Pack, pack))
 
 
-#: Name -> loader, in the order in which `auto` tries them.
+#: Name -> loader, in the order in which `auto` tries them; behind the embedded one, what only serves one adapter.
 BACKENDS: dict[str, Callable[[Registry], FaceAnalysis]] = {
     "antelopev2": _insightface("antelopev2"),
     "buffalo_l": _insightface("buffalo_l"),
     "embedded": load_embedded_analysis,
+    "arc2face": _insightface("arc2face"),
 }
 
 

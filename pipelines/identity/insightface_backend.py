@@ -19,14 +19,17 @@ from ..registry import Registry
 from .analysis import Candidate, FaceAnalysis, Landmarker, load_embedded_analysis
 from .insightface_sessions import RegistrySession, insightface_class
 
-Pack = Literal["antelopev2", "buffalo_l"]
+#: "arc2face" is antelopev2 with the recogniser that Arc2Face was trained on.
+Pack = Literal["antelopev2", "buffalo_l", "arc2face"]
 
 LICENCE = "InsightFace weights: non-commercial research only"
+ARC2FACE_LICENCE = "Arc2Face weights: trained on WebFace42M, research only"
 
-#: Pack -> (name of the recogniser, weights id of the recogniser). The other networks are the same in both packs.
-_RECOGNISERS: dict[Pack, tuple[str, str]] = {
-    "antelopev2": ("arcface_glintr100", "insightface_glintr100"),
-    "buffalo_l": ("arcface_w600k_r50", "insightface_w600k_r50"),
+#: Pack -> (name, weights id, licence of the recogniser). The other networks are the same in all packs.
+_RECOGNISERS: dict[Pack, tuple[str, str, str]] = {
+    "antelopev2": ("arcface_glintr100", "insightface_glintr100", LICENCE),
+    "buffalo_l": ("arcface_w600k_r50", "insightface_w600k_r50", LICENCE),
+    "arc2face": ("arcface_arc2face", "arc2face_arcface", ARC2FACE_LICENCE),
 }
 _DETECTOR, _LANDMARKS_68, _LANDMARKS_106 = "insightface_scrfd_10g", "insightface_1k3d68", "insightface_2d106det"
 
@@ -107,12 +110,12 @@ class ArcFaceRecogniser:
     sampled at single pixels; up to twice the crop's scale this is what insightface does.
     """
 
-    licence = LICENCE
     commercial_use = False
     dimension = 512
 
-    def __init__(self, registry: Registry, name: str, weights_id: str) -> None:
+    def __init__(self, registry: Registry, name: str, weights_id: str, licence: str = LICENCE) -> None:
         self.name = name
+        self.licence = licence
         session = RegistrySession(registry, weights_id)
         session.expect((None, 3, _CROP_SIZE, _CROP_SIZE), outputs=1, width=self.dimension)
         self._model = insightface_class("model_zoo.arcface_onnx", "ArcFaceONNX")(str(session.path), session)
@@ -152,15 +155,15 @@ class ArcFaceRecogniser:
 def load_insightface_analysis(registry: Registry, pack: Pack) -> FaceAnalysis:
     """The analysis of one of insightface's packs, with the dense mesh and blendshapes of the embedded landmarker.
 
-    pack: "antelopev2" or "buffalo_l". Its files are found wherever `weights.places` looks, the doubled folder of the
-    zip included. Raises MissingPackageError without insightface 2.1, MissingWeightsError, WrongWeightsError,
-    InputError for another pack.
+    pack: "antelopev2", "buffalo_l" or "arc2face". Its files are found wherever `weights.places` looks, the doubled
+    folder of the zip included. Raises MissingPackageError without insightface 2.1, MissingWeightsError,
+    WrongWeightsError, InputError for another pack.
     """
     if pack not in _RECOGNISERS:
         raise InputError(f"There is no pack {pack!r} of insightface here; there are {', '.join(_RECOGNISERS)}.")
-    name, weights_id = _RECOGNISERS[pack]
+    name, weights_id, licence = _RECOGNISERS[pack]
     insightface_class("model_zoo.scrfd", "SCRFD")  # a missing package is told before files are read
-    recogniser = ArcFaceRecogniser(registry, name, weights_id)
+    recogniser = ArcFaceRecogniser(registry, name, weights_id, licence)
     mesh = MeshOnFivePoints(load_embedded_analysis(registry).landmarker)
     return FaceAnalysis(pack, ScrfdDetector(registry), mesh, recogniser)
 

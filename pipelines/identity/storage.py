@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import stat
-import tempfile
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.numpy import save as to_safetensors
 
-from ... import __version__
+from .. import __version__
 from ..errors import InputError, LikenessError, UnsafeFileError
 from ..face import FloatArray, as_float_array
+from ..files.names import file_in_folder
+from ..files.safe_read import Header, TensorInfo, read_safetensors
+from ..files.writing import IfExists, write_file
 from .identity import CROP_SIZE_PX, MAX_REFERENCES, MESH_POINTS, EncodedReferences, Identity
-from .names import file_in_folder
-from .safe_read import Header, TensorInfo, read_safetensors
 
 FORMAT, FORMAT_VERSION, CREATED_WITH = "likeness.identity", 1, f"ComfyUI-Likeness {__version__}"
 
 #: What a file may hold at most; all of it is checked in the header, before any memory is taken.
 MAX_FILE_BYTES, MAX_HEADER_BYTES = 128 * 2**20, 2**20
 MAX_ENCODERS, MAX_DIMENSION, MAX_TEXT = 16, 8192, 20_000
-
-IfExists = Literal["number", "overwrite", "error"]
 
 _VECTORS = "vectors."
 
@@ -40,53 +35,7 @@ def save_identity(identity: Identity, folder: Path, name: str = "", if_exists: I
     complete. Raises UnsafeFileError for a name that leaves the folder or a file that is in the way, InputError for an
     identity that is too large or when the disk refuses.
     """
-    if if_exists not in get_args(IfExists):
-        raise InputError(f"if_exists is {if_exists!r}, it must be one of {', '.join(get_args(IfExists))}.")
-    target = file_in_folder(folder, name or identity.name)
-    data = _encode(identity)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _write(data, target, if_exists)
-    except OSError as error:
-        raise InputError(
-            f"{target} cannot be written ({len(data) / 1e6:.1f} MB): {error}. Check the free space and the rights of "
-            "the folder; nothing half-written was left."
-        ) from error
-
-
-def _write(data: bytes, target: Path, if_exists: IfExists) -> Path:
-    handle, temporary = tempfile.mkstemp(prefix=".likeness-", suffix=".part", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        path, reserved = _reserve(target, if_exists)
-        try:
-            os.chmod(temporary, stat.S_IMODE(path.stat().st_mode))
-            os.replace(temporary, path)
-        except OSError:
-            if reserved:
-                path.unlink(missing_ok=True)
-            raise
-        return path
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _reserve(target: Path, if_exists: IfExists) -> tuple[Path, bool]:
-    """The path to write to, and whether it was made now: a name taken exclusively is not shared by two writers."""
-    for number in itertools.count(1):
-        path = target if number == 1 else target.with_name(f"{target.stem}_{number}{target.suffix}")
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-            return path, True
-        except FileExistsError as error:
-            if path.is_dir() or if_exists == "error":
-                raise UnsafeFileError(f"{path} exists. Choose another name, or allow overwriting a file.") from error
-            if if_exists == "overwrite":
-                return path, False
-    raise AssertionError("counting does not end")
+    return write_file(_encode(identity), file_in_folder(folder, name or identity.name), if_exists)
 
 
 def _encode(identity: Identity) -> bytes:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from ..face import FloatArray, as_float_array
 from ..geometry.features import EYES, LIP_RINGS, OVAL
+from ..geometry.layout import rings_from_oval
 from ..geometry.mesh import canonical_mesh
 from ..geometry.raster import rasterise
-from .layout import rings_from_oval
 
 #: The collar's outer edge: the landmarks' hull grown by this factor about its centre; nothing outside may change.
 REACH = 1.2

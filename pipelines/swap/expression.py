@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..face import FloatArray, as_float_array
 from ..geometry.features import BROWS, EYES, LIP_RINGS
+from ..geometry.layout import KEYS, spread_matrix
 from ..geometry.mesh import canonical_mesh
-from .layout import KEYS, spread_matrix
 
 #: (N, 478, 3) px to (N, 52) activations.
 Blendshapes = Callable[[Tensor], Tensor]

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..face import FloatArray
 from ..geometry.features import BROWS, EYES, LIP_RINGS, LIPS, NOSE, NOSTRILS, ORBITS, OVAL, PLAIN_SKIN
+from ..geometry.layout import region, rings_from_oval
 from .colour import skin_likelihood, smooth
 from .drawing import Drawing
-from .layout import region, rings_from_oval
 from .options import SwapOptions
 
 #: Edges from the oval (negative: in the collar) where the source begins to show and where it is all there.

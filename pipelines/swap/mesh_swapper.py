@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import Face, FloatArray
+from ..geometry.texture import reduce_to, sample
 from ..identity.embedded_network import EmbeddedNetwork
 from ..identity.identity import Identity
 from ..identity.net_blendshapes import BlendshapeNetwork
@@ -25,7 +26,6 @@ from .options import SwapOptions
 from .reference import nearest_reference
 from .shape import transfer_shape
 from .swapped import SwappedFace
-from .texture import reduce_to, sample
 
 #: The face is about this many pixels wide where light and masks are worked out.
 _SMALL_FACE_PX = 64

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..face import FloatArray, as_float_array
 from ..geometry.features import BROWS, EYES, LIP_RINGS, NOSE, OVAL, RIGID, Eye, Rows
+from ..geometry.layout import KEYS, spread_matrix
 from ..geometry.pose import head_rotation
-from .layout import KEYS, spread_matrix
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from likeness.tests.comfyui_server import ROOT, ComfyServer
+from likeness.tests.workflows import tiny_prompts
 
 WORKFLOW = ROOT / "example_workflows" / "swap_a_face.json"
 ALL_WORKFLOWS = sorted((ROOT / "example_workflows").glob("*.json"))
@@ -134,7 +135,12 @@ def test_pressing_run_in_the_browser_shows_the_swapped_picture(
 
 
 #: Files that example workflows name and a fresh ComfyUI has not; the page marks nodes whose file is missing.
-NAMED_FILES = ("likeness/identities/Eileen Collins.safetensors", "detection/mediapipe_face_fp32.safetensors")
+NAMED_FILES = (
+    "likeness/identities/Eileen Collins.safetensors",
+    "detection/mediapipe_face_fp32.safetensors",
+    *tiny_prompts.NAMED_FILES,
+    *tiny_prompts.ADAPTER_FILES,
+)
 
 
 #: Widgets of the page itself that it sends along and the server does not know.

@@ -96,13 +96,14 @@ def save_linear(path: Path, side: int, width: int, gain: float, batch: str | int
 
 
 def save_pack(models: Path, doubled: bool = True) -> None:
-    """Both packs below a models folder, antelopev2 in the doubled folder its zip makes."""
+    """All packs below a models folder, antelopev2 in the doubled folder its zip makes."""
     antelope = models / "insightface/models/antelopev2" / ("antelopev2" if doubled else "")
     save_detector(antelope / "scrfd_10g_bnkps.onnx")
     save_linear(antelope / "glintr100.onnx", 112, 512, 0.2)
     save_linear(antelope / "1k3d68.onnx", 192, 3309, 0.05)
     save_linear(antelope / "2d106det.onnx", 192, 212, 0.05)
     save_linear(models / "insightface/buffalo_l/w600k_r50.onnx", 112, 512, 0.3, batch=1)
+    save_linear(models / "insightface/models/arc2face/arcface.onnx", 112, 512, 0.4)
 
 
 def small_registry(models: Path) -> Registry:

@@ -33,7 +33,7 @@ pytest.importorskip("insightface.model_zoo.scrfd", exc_type=ImportError)
 MARK = (223.5, 115.5)
 
 
-@pytest.fixture(scope="module", params=["antelopev2", "buffalo_l"])
+@pytest.fixture(scope="module", params=["antelopev2", "buffalo_l", "arc2face"])
 def pack(request: pytest.FixtureRequest, small: Registry) -> FaceAnalysis:
     return load_insightface_analysis(small, request.param)
 
@@ -60,9 +60,9 @@ def test_the_threshold_is_scrfd_s_score_and_what_it_rejects_is_told(pack: FaceAn
 
 
 def test_every_pack_has_its_own_recogniser_for_research_only(pack: FaceAnalysis) -> None:
-    names = {"antelopev2": "arcface_glintr100", "buffalo_l": "arcface_w600k_r50"}
+    names = {"antelopev2": "arcface_glintr100", "buffalo_l": "arcface_w600k_r50", "arc2face": "arcface_arc2face"}
     assert pack.recogniser.name == names[pack.name] and pack.recogniser.dimension == 512
-    assert not pack.recogniser.commercial_use and "non-commercial" in pack.recogniser.licence
+    assert not pack.recogniser.commercial_use and "research only" in pack.recogniser.licence
 
 
 def on_face(middle: tuple[float, float], size: float = 1.0, turn: float = 0.0) -> Face:

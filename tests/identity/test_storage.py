@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from likeness.pipelines.errors import InputError, UnsafeFileError
-from likeness.pipelines.identity import storage
+from likeness.pipelines.files import writing
+from likeness.pipelines.files.names import check_name, names_in_folder
 from likeness.pipelines.identity.identity import Identity
-from likeness.pipelines.identity.names import check_name, names_in_folder
 from likeness.pipelines.identity.storage import load_identity, save_identity
 
 Maker = Callable[..., Identity]
@@ -73,7 +73,7 @@ def test_nothing_half_written_is_left_when_the_disk_is_full(
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(storage.os, "fsync", full)
+    monkeypatch.setattr(writing.os, "fsync", full)
     with pytest.raises(InputError, match=r"ada\.safetensors cannot be written .*No space"):
         save_identity(make_identity(), tmp_path, "ada")
     assert list(tmp_path.iterdir()) == []
@@ -86,7 +86,7 @@ def test_nothing_is_left_when_the_last_step_fails(
         raise PermissionError(13, "Permission denied")
 
     kept = save_identity(make_identity(seed=1), tmp_path, "ada")
-    monkeypatch.setattr(storage.os, "replace", refused)
+    monkeypatch.setattr(writing.os, "replace", refused)
     for if_exists in ("number", "overwrite"):
         with pytest.raises(InputError, match="Permission denied"):
             save_identity(make_identity(seed=2), tmp_path, "ada", if_exists)

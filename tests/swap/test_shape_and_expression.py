@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from likeness.pipelines.geometry.features import EYES, OVAL
+from likeness.pipelines.geometry.layout import KEYS, rings_from_oval, spread_matrix
 from likeness.pipelines.geometry.pose import rotation_from_landmarks
 from likeness.pipelines.identity.embedded_network import EmbeddedNetwork
 from likeness.pipelines.identity.net_blendshapes import BlendshapeNetwork
@@ -12,7 +13,6 @@ from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.swap.drawing import REACH, draw, drawn_triangles, window
 from likeness.pipelines.swap.expression import ExpressionKeeper, handles
 from likeness.pipelines.swap.eyes import steer_irises
-from likeness.pipelines.swap.layout import KEYS, rings_from_oval, spread_matrix
 from likeness.pipelines.swap.shape import align, transfer_shape
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 
 from likeness.cli.workflow import to_prompt
 from likeness.tests.comfyui_server import ROOT, ComfyServer
+from likeness.tests.workflows.tiny_prompts import with_tiny_models
 
 FOLDER = ROOT / "example_workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
@@ -27,9 +28,9 @@ def read(name: str) -> dict[str, Any]:
 
 
 def prompt_of(server: ComfyServer, name: str) -> Prompt:
-    """The API prompt of an example workflow; core's landmarker, whose weights a test has not, gives way to ours."""
+    """The API prompt of an example workflow; core's landmarker and large models, which a test has not, give way."""
     prompt = to_prompt(read(name), server.get("/object_info"))
-    return without_core_landmarker(prompt)
+    return with_tiny_models(without_core_landmarker(prompt))
 
 
 def without_core_landmarker(prompt: Prompt) -> Prompt:
@@ -71,7 +72,9 @@ def test_the_server_loads_the_pack_without_complaint(comfyui: ComfyServer) -> No
 
 
 @pytest.mark.parametrize("name", [path.stem for path in WORKFLOWS])
-def test_an_example_workflow_runs_and_gives_every_output(comfyui: ComfyServer, saved_identity: Path, name: str) -> None:
+def test_an_example_workflow_runs_and_gives_every_output(
+    comfyui: ComfyServer, saved_identity: Path, adapter_files: None, name: str
+) -> None:
     prompt = prompt_of(comfyui, name)
     outputs = comfyui.run(prompt)
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..face import FloatArray
-from ..geometry.features import BROWS, LIDS, LIPS, NOSE, OVAL
-from ..geometry.mesh import canonical_mesh
+from .features import BROWS, LIDS, LIPS, NOSE, OVAL
+from .mesh import canonical_mesh
 
 #: The points whose displacement is decided one by one; all others follow smoothly.
 KEYS: tuple[int, ...] = tuple(dict.fromkeys((*OVAL, *LIPS, *LIDS, *BROWS[0], *BROWS[1], *NOSE)))

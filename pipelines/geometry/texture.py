@@ -25,3 +25,8 @@ def sample(picture: Tensor, x: Tensor, y: Tensor, scale: float = 1.0) -> Tensor:
     across, down = scale / width, scale / height
     grid = torch.stack([x * (2 * across) + (across - 1), y * (2 * down) + (down - 1)], -1).to(picture.device)
     return F.grid_sample(picture[None], grid[None], mode="bilinear", padding_mode="border", align_corners=False)[0]
+
+
+def sample_at(picture: Tensor, places: Tensor) -> Tensor:
+    """`sample` at places (h', w', 2) in px: (3, h', w')."""
+    return sample(picture, places[..., 0], places[..., 1])

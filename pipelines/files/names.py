@@ -54,12 +54,12 @@ def _problem(name: str) -> str:
     return ""
 
 
-def file_in_folder(folder: Path, name: str) -> Path:
-    """The path of a named file in a folder: concretely folder / (name + ".safetensors"); the suffix may be given.
+def file_in_folder(folder: Path, name: str, suffix: str = SUFFIX) -> Path:
+    """The path of a named file in a folder: concretely folder / (name + suffix); the name may have it already.
 
     Raises UnsafeFileError for a name that `check_name` refuses, and for a link that leads out of the folder.
     """
-    path = folder / (check_name(name.removesuffix(SUFFIX)) + SUFFIX)
+    path = folder / (check_name(name.removesuffix(suffix)) + suffix)
     if path.resolve().parent != folder.resolve():
         raise UnsafeFileError(f"{path} is a link to {path.resolve()}, out of its folder. Copy the file there instead.")
     return path

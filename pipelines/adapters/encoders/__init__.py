@@ -1,0 +1,1 @@
+"""Vision and text towers whose features adapters read."""

@@ -1,0 +1,1 @@
+"""Where identity enters a diffusion model, as data."""

@@ -1,0 +1,1 @@
+"""Files nobody vouches for: names, reading with every size checked, writing all or nothing."""

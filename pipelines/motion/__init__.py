@@ -1,0 +1,1 @@
+"""What a face does over time, without anyone's identity: made, edited, kept and drawn."""

@@ -1,0 +1,1 @@
+"""LivePortrait (Guo et al. 2024, human model): its five networks in the key layout of the published files."""

@@ -1,0 +1,120 @@
+"""Where the mesh of a portrait goes for one frame of expression and pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..face import FloatArray, as_float_array
+from ..geometry.features import OVAL
+from ..geometry.pose import rotation_from_angles
+from .handles import closing_fields, jaw_weights
+from .portrait import FLIP, RINGS, Portrait, jaw_pivot
+
+#: Radians that the jaw turns at jawOpen 1.
+JAW_ANGLE = 0.50
+
+#: A jaw that is half open looks more than half open: the turn grows with this power of the activation.
+_JAW_POWER = 0.8
+
+#: Beyond these the picture has no pixels to show: pitch, yaw, roll in radians are bent softly towards them.
+TURN_LIMITS = (0.24, 0.30, 0.45)
+
+#: Likewise the shift of the head, in distances between the eyes' middles.
+SHIFT_LIMIT = 0.45
+
+#: How far a full pucker brings open lips together.
+_PUCKERED = 0.7
+
+#: How much of a channel is left to add when the portrait shows it fully.
+_LEFT_WHEN_FULL = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """One frame's mesh: vertices (V, 3) px where they are drawn, expression (468, 3) px, what of it is no head movement
+    (before the head's turn), turn (3, 3) and activations (52,) after taking account of what the portrait shows."""
+
+    vertices: FloatArray
+    expression: FloatArray
+    turn: NDArray[np.float64]
+    activations: FloatArray
+
+
+def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, translation: FloatArray) -> Moved:
+    """The mesh of one frame.
+
+    blendshapes: (52,) changes against the portrait, in [-1, 1], in the order of `portrait.names`. rotation: (3,) pitch,
+    yaw, roll in radians against the portrait. translation: (3,) right, up and towards the camera, in distances between
+    the eyes' middles; all as in `Motion`. Turns and shifts beyond `TURN_LIMITS` and `SHIFT_LIMIT` are softly limited.
+    """
+    amount = with_rest(np.asarray(blendshapes, dtype=np.float32), portrait.rest)
+    _relax_smile(portrait, amount)
+    expression = np.tensordot(amount, portrait.fields, 1).astype(np.float64)
+    jaw = _amount(portrait, amount, "jawOpen")
+    if jaw != 0:
+        expression = expression + _jaw(portrait, jaw)
+    closed = _amount(portrait, amount, "mouthClose") + _PUCKERED * _amount(portrait, amount, "mouthPucker")
+    if closed > 0:
+        expression = expression + _closing(portrait, expression, min(closed, 1.0))
+    turn = FLIP @ rotation_from_angles(*(soft(v, limit) for v, limit in zip(rotation, TURN_LIMITS, strict=True))) @ FLIP
+    shift = np.array([soft(float(v), SHIFT_LIMIT) for v in translation]) * (1, -1, -1) * portrait.eye_distance
+    face = portrait.landmarks[:468].astype(np.float64) + expression
+    scale = 1 - shift[2] / (6 * portrait.eye_distance)
+    face = portrait.pivot + scale * (face - portrait.pivot) @ turn.T + np.array([shift[0], shift[1], 0.0])
+    change = face - portrait.landmarks[:468]
+    around = np.tile(change[list(OVAL)], (len(RINGS), 1)) * portrait.follow[468:, None]
+    vertices = portrait.vertices + np.concatenate([change, around])
+    return Moved(as_float_array(vertices), as_float_array(expression), scale * turn, amount)
+
+
+def with_rest(blendshapes: FloatArray, rest: FloatArray) -> FloatArray:
+    """Changes (52,) that a portrait with activations `rest` (52,) still has room for.
+
+    Concretely an increase is multiplied by 1 - 0.85 rest, a decrease by 1.5 rest (what an expression leaves in a face
+    is more than its mesh tells), but at least 0.25, so that taking away what is not there moves little.
+    """
+    more = blendshapes * (1 - (1 - _LEFT_WHEN_FULL) * rest)
+    less = blendshapes * np.maximum(1.5 * rest, 0.25)
+    return np.clip(np.where(blendshapes > 0, more, less), -1.5, 1).astype(np.float32)
+
+
+def soft(value: float, limit: float) -> float:
+    """`value` near zero, never beyond `limit`: limit * tanh(value / limit)."""
+    return limit * float(np.tanh(value / limit))
+
+
+def _relax_smile(portrait: Portrait, amounts: FloatArray) -> None:
+    """Corners that go down take the smile that a portrait shows along, on their side; in place."""
+    index = {name: position for position, name in enumerate(portrait.names)}
+    for side in ("Left", "Right"):
+        frown, smile = index.get(f"mouthFrown{side}"), index.get(f"mouthSmile{side}")
+        if frown is not None and smile is not None:
+            amounts[smile] -= max(float(amounts[frown]), 0.0) * portrait.rest[smile]
+
+
+def _amount(portrait: Portrait, amounts: FloatArray, name: str) -> float:
+    return float(amounts[portrait.names.index(name)]) if name in portrait.names else 0.0
+
+
+def _closing(portrait: Portrait, expression: NDArray[np.float64], share: float) -> NDArray[np.float64]:
+    """(468, 3) px: the lips brought together by `share` of the gap between them, the lower one going further."""
+    upper, lower, spread = closing_fields()
+    points = portrait.landmarks[:468] + expression
+    gap = points[lower] - points[upper]
+    # lips that already cross are left alone
+    gap *= (gap @ portrait.axes[:, 1] > 0)[:, None] * share
+    return spread @ np.concatenate([0.35 * gap, -0.65 * gap])
+
+
+def _jaw(portrait: Portrait, amount: float) -> NDArray[np.float64]:
+    """(468, 3) px: the jaw turned about the axis through its joints."""
+    pivot, share = jaw_pivot(portrait), jaw_weights().astype(np.float64)
+    place = (portrait.landmarks[:468] - pivot) @ portrait.axes
+    angle = JAW_ANGLE * (amount**_JAW_POWER if amount > 0 else max(amount, -0.1)) * share
+    y = place[:, 1] * np.cos(angle) - place[:, 2] * np.sin(angle)
+    z = place[:, 1] * np.sin(angle) + place[:, 2] * np.cos(angle)
+    moved = np.stack([place[:, 0], y, z], 1)
+    return (moved - place) @ portrait.axes.T

@@ -1,0 +1,149 @@
+"""What of a portrait is worked out once: its face's own axes, how each channel moves it, and the mesh around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..errors import InputError
+from ..face import Face, FloatArray, as_float_array
+from ..geometry.features import EYES, OVAL
+from ..geometry.mesh import canonical_mesh
+from ..geometry.pose import head_rotation
+from .handles import channel_fields
+
+#: Rings around the oval: their size against it, and how much of the oval's movement they follow.
+RINGS = ((1.12, 0.88), (1.35, 0.62), (1.7, 0.3), (2.1, 0.08), (2.4, 0.0))
+
+#: Outer eye corners, and the points in front of the ears near the joints of the jaw.
+EYE_CORNERS, JAW_JOINTS = (33, 263), (234, 454)
+
+#: Landmarks and head rotations have y up and z towards the camera; pictures y down and z away.
+FLIP = np.diag([1.0, -1.0, -1.0])
+
+
+@dataclass(frozen=True, eq=False)
+class Portrait:
+    """A face in its picture, ready to be moved.
+
+    picture: (H, W, 3) float in [0, 1]. pixels: (3, h, w), the part of it that may change. origin: x, y of that part.
+    landmarks: (478, 3) px of the part. axes: (3, 3), columns are the head's right, down and away in the picture.
+    unit: px between the outer eye corners. eye_distance: px between the eyes' middles. pivot: (3,), what the head
+    turns about. fields: (52, 468, 3) px at activation 1, in the order of `names`. rest: (52,) activations the portrait
+    already shows. vertices: (V, 3) px, the 468 points and the rings. follow: (V,), how much of the oval's movement a
+    ring's point takes.
+    """
+
+    picture: Tensor
+    pixels: Tensor
+    origin: tuple[int, int]
+    landmarks: FloatArray
+    axes: NDArray[np.float64]
+    unit: float
+    eye_distance: float
+    pivot: NDArray[np.float64]
+    names: tuple[str, ...]
+    fields: FloatArray
+    rest: FloatArray
+    vertices: FloatArray
+    follow: FloatArray
+
+
+def prepare(picture: Tensor, face: Face, names: tuple[str, ...], rest: FloatArray | None = None) -> Portrait:
+    """Work out a portrait.
+
+    picture: (H, W, 3) float in [0, 1]. face: with 478 dense landmarks in the picture's px. names: of the channels that
+    frames will have. rest: (len(names),) activations that the portrait shows, zeros when unknown: what is already
+    smiling is not pulled all the way again. Raises InputError without dense landmarks or outside the picture.
+    """
+    landmarks = _dense(face)
+    height, width = picture.shape[:2]
+    middle = landmarks[list(OVAL)].mean(0)
+    reach = middle + RINGS[-1][0] * (landmarks[list(OVAL)] - middle)
+    low = np.maximum(np.floor(reach[:, :2].min(0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(reach[:, :2].max(0)).astype(int) + 2, [width, height])
+    if (high - low < 8).any():
+        raise InputError(
+            f"The face at {np.round(face.bbox_xyxy).astype(int).tolist()} lies outside the portrait of "
+            f"{width} × {height} px: connect the picture that the face was found in."
+        )
+    x0, y0 = int(low[0]), int(low[1])
+    landmarks = as_float_array(landmarks - np.array([x0, y0, 0], dtype=np.float32))
+    axes = FLIP @ head_rotation(landmarks) @ FLIP
+    unit = float(np.linalg.norm(landmarks[EYE_CORNERS[1]] - landmarks[EYE_CORNERS[0]]))
+    vertices, follow = _with_rings(landmarks, unit, (x0, y0), (height, width))
+    pulls = channel_fields()
+    still = np.zeros((468, 3), dtype=np.float32)
+    fields = np.stack([pulls.get(name, still) for name in names]) @ axes.T * unit
+    oval = landmarks[list(OVAL)].astype(np.float64)
+    return Portrait(
+        picture=picture,
+        pixels=picture[y0 : int(high[1]), x0 : int(high[0]), :3].permute(2, 0, 1).float().contiguous(),
+        origin=(x0, y0),
+        landmarks=landmarks,
+        axes=axes,
+        unit=unit,
+        eye_distance=_eye_distance(landmarks),
+        pivot=oval.mean(0) + axes @ np.array([0.0, 0.35, 0.35]) * unit,
+        names=names,
+        fields=as_float_array(fields),
+        rest=as_float_array(np.zeros(len(names)) if rest is None else np.clip(rest, 0, 1)),
+        vertices=vertices,
+        follow=follow,
+    )
+
+
+@cache
+def drawn_triangles() -> NDArray[np.int64]:
+    """(T, 3): the rings from the outside in, then the face with eyes and mouth closed."""
+    count = len(OVAL)
+    loops = [np.array(OVAL)] + [468 + step * count + np.arange(count) for step in range(len(RINGS))]
+    strips: list[NDArray[np.int64]] = []
+    for near, far in zip(loops[:-1], loops[1:], strict=True):
+        next_near, next_far = np.roll(near, -1), np.roll(far, -1)
+        strips += [np.stack([near, next_near, far], 1), np.stack([next_near, next_far, far], 1)]
+    return np.concatenate([*strips, canonical_mesh().triangles.astype(np.int64)])
+
+
+def jaw_pivot(portrait: Portrait) -> NDArray[np.float64]:
+    """(3,) px: the middle between the joints of the jaw."""
+    joints = portrait.landmarks[list(JAW_JOINTS)].astype(np.float64).mean(0)
+    return joints + portrait.axes @ np.array([0.0, 0.05, 0.05]) * portrait.unit
+
+
+def _eye_distance(landmarks: FloatArray) -> float:
+    left, right = (landmarks[list(eye.lids.corners)].mean(0) for eye in EYES)
+    return float(np.linalg.norm(right - left))
+
+
+def _dense(face: Face) -> FloatArray:
+    if face.landmarks is None or len(face.landmarks) != 478:
+        count = 0 if face.landmarks is None else len(face.landmarks)
+        raise InputError(
+            f"The mesh renderer needs 478 landmarks, the face at {np.round(face.bbox_xyxy).astype(int).tolist()} has "
+            f"{count}: find it with Detect Faces and a face analysis that has dense landmarks (the embedded one has)."
+        )
+    return face.landmarks
+
+
+def _with_rings(
+    landmarks: FloatArray, unit: float, origin: tuple[int, int], size_hw: tuple[int, int]
+) -> tuple[FloatArray, FloatArray]:
+    """Vertices (V, 3) and how much of the oval's movement each follows (V,).
+
+    The picture's border stays where it is: points of rings near it move less, those outside not at all.
+    """
+    oval = landmarks[list(OVAL)]
+    middle = oval.mean(0)
+    rings = [middle + scale * (oval - middle) for scale, _ in RINGS]
+    limit = np.array([size_hw[1], size_hw[0]]) - 1
+    follow = [np.ones(468)]
+    for ring, (_, share) in zip(rings, RINGS, strict=True):
+        place = ring[:, :2] + np.array(origin)
+        room = np.minimum(place, limit - place).min(1)
+        follow.append(share * np.clip(room / (0.6 * unit), 0, 1))
+    return as_float_array(np.concatenate([landmarks[:468], *rings])), as_float_array(np.concatenate(follow))

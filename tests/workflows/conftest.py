@@ -1,0 +1,15 @@
+"""The adapters that workflows name, as small files of the true layout."""
+
+from __future__ import annotations
+
+import pytest
+
+from likeness.tests.adapters.tiny_files import write_files
+from likeness.tests.comfyui_server import ComfyServer
+from likeness.tests.workflows.tiny_prompts import ADAPTER_FILES, EVA_FILE
+
+
+@pytest.fixture(scope="session")
+def adapter_files(comfyui: ComfyServer) -> None:
+    """The files below the server's models folder."""
+    write_files(comfyui.base / "models", (*ADAPTER_FILES, EVA_FILE))

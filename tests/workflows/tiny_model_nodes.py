@@ -1,0 +1,204 @@
+"""Nodes that only the tests have: models of the true layout with random weights, where workflows name large files."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import zlib
+from functools import cache
+from pathlib import Path
+
+import comfy.clip_vision
+import comfy.controlnet
+import comfy.sd
+import numpy as np
+import torch
+from comfy.sd1_clip import SD1Tokenizer
+from comfy.sdxl_clip import SDXLTokenizer
+from comfy_api.latest import ComfyExtension, io
+
+sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
+import tiny_models
+
+KINDS = ("SD1.5", "SDXL", "FLUX")
+#: Width of the text tokens and of the pooled vector.
+TEXT = tiny_models.TEXT
+
+
+@cache
+def model_of(kind):
+    """One model per kind for the whole process, as a loader's cache would keep it."""
+    if kind == "FLUX":
+        return tiny_models.flux()
+    return tiny_models.unet({"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind])
+
+
+class TinyClip:
+    """The real tokenisers and a random text model: every token has a vector of its own, mixed with its neighbours."""
+
+    def __init__(self, kind):
+        self.width, self.pooled = TEXT[kind]
+        self.tokenizer = SDXLTokenizer() if kind == "SDXL" else SD1Tokenizer()
+
+    def tokenize(self, text, **_others):
+        return self.tokenizer.tokenize_with_weights(text)
+
+    def encode_from_tokens_scheduled(self, tokens, **_others):
+        chunks = tokens["l"]
+        rows = [self._row(token[0]) for chunk in chunks for token in chunk]
+        cond = torch.stack(rows)
+        cond = cond + 0.3 * cond.roll(1, 0)
+        values = {"pooled_output": cond.mean(0)[None, :1].expand(1, self.pooled).clone()}
+        return [[cond[None], values]]
+
+    def _row(self, token):
+        if torch.is_tensor(token):
+            return torch.nn.functional.pad(token.float(), (0, max(self.width - len(token), 0)))[: self.width]
+        return torch.randn(self.width, generator=torch.Generator().manual_seed(int(token)))
+
+
+class TinyVae:
+    """Shows three channels of a latent, eight times as large; NaN stays NaN."""
+
+    def decode(self, samples, **_others):
+        return torch.sigmoid(samples[:, :3]).movedim(1, -1).repeat_interleave(8, 1).repeat_interleave(8, 2)
+
+
+def _output_types():
+    return [io.Model.Output(), io.Clip.Output(), io.Vae.Output()]
+
+
+class Checkpoint(io.ComfyNode):
+    """Stands in for CheckpointLoaderSimple, UNETLoader (its first output) and the loaders of CLIP and VAE."""
+
+    @classmethod
+    def define_schema(cls):
+        kind = io.Combo.Input("kind", options=list(KINDS))
+        return io.Schema(node_id="LikenessTestCheckpoint", category="testing", inputs=[kind], outputs=_output_types())
+
+    @classmethod
+    def execute(cls, kind):
+        return io.NodeOutput(model_of(kind), TinyClip(kind), TinyVae())
+
+
+class Clip(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        kind = io.Combo.Input("kind", options=list(KINDS))
+        return io.Schema(node_id="LikenessTestClip", category="testing", inputs=[kind], outputs=[io.Clip.Output()])
+
+    @classmethod
+    def execute(cls, kind):
+        return io.NodeOutput(TinyClip(kind))
+
+
+class Vae(io.ComfyNode):
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="LikenessTestVae", category="testing", inputs=[], outputs=[io.Vae.Output()])
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(TinyVae())
+
+
+class Control(io.ComfyNode):
+    """IdentityNet's shape: a ControlNet of SDXL."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LikenessTestControlNet", category="testing", inputs=[], outputs=[io.ControlNet.Output()]
+        )
+
+    @classmethod
+    def execute(cls):
+        return io.NodeOutput(tiny_models.controlnet(config=tiny_models.SDXL_CONFIG))
+
+
+class ClipVision(io.ComfyNode):
+    """ViT-H/14 or ViT-L/14 with two layers."""
+
+    @classmethod
+    def define_schema(cls):
+        width = io.Int.Input("width", default=1280)
+        return io.Schema(
+            node_id="LikenessTestClipVision", category="testing", inputs=[width], outputs=[io.ClipVision.Output()]
+        )
+
+    @classmethod
+    def execute(cls, width):
+        tower = comfy.clip_vision.ClipVisionModel(
+            {
+                "hidden_size": width, "intermediate_size": 256, "num_attention_heads": 16, "num_hidden_layers": 2,
+                "num_channels": 3, "patch_size": 14, "image_size": 224, "projection_dim": 64, "hidden_act": "gelu",
+                "layer_norm_eps": 1e-5, "model_type": "clip_vision_model",
+            }
+        )  # fmt: skip
+        shapes = ((n, t.shape) for n, t in tower.get_sd().items())
+        tower.load_sd(tiny_models.random_state(shapes, 5, torch.float32))
+        return io.NodeOutput(tower)
+
+
+class OtherRecogniser:
+    """Tells people apart like the recogniser it stands for would: one vector per picture of a face."""
+
+    licence, commercial_use, dimension = "for tests", False, 512
+
+    def __init__(self, name):
+        self.name = name
+
+    def embed(self, images, faces):
+        mixer = torch.Generator().manual_seed(zlib.crc32(self.name.encode()))
+        matrix = torch.randn(192, self.dimension, generator=mixer) / math.sqrt(192)
+        rows = [self._seen(images[index], face.bbox_xyxy) for index, face in faces]
+        return (20 * torch.stack(rows) @ matrix).numpy().astype(np.float32)
+
+    @staticmethod
+    def _seen(image, box):
+        x0, y0, x1, y1 = (max(int(value), 0) for value in box)
+        face = image[y0:y1, x0:x1].movedim(-1, 0)[None].float()
+        small = torch.nn.functional.adaptive_avg_pool2d(face, 8).flatten()
+        return small - small.mean()
+
+    def distance(self, a, b):
+        return float(1 - a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+    def probability(self, distance):
+        return float(np.clip(1 - distance, 0, 1))
+
+
+class Analysis(io.ComfyNode):
+    """The given analysis with a recogniser whose weights a test has not. Its EVA02 tower is the tests' own file."""
+
+    @classmethod
+    def define_schema(cls):
+        inputs = [io.Custom("LIKENESS_ANALYSIS").Input("analysis"), io.String.Input("recogniser")]
+        outputs = [io.Custom("LIKENESS_ANALYSIS").Output(), io.String.Output()]
+        return io.Schema(node_id="LikenessTestAnalysis", category="testing", inputs=inputs, outputs=outputs)
+
+    @classmethod
+    def execute(cls, analysis, recogniser):
+        accept_tiny_files()
+        return io.NodeOutput(dataclasses.replace(analysis, recogniser=OtherRecogniser(recogniser)), recogniser)
+
+
+def accept_tiny_files():
+    """Let the pack's registry take the tests' EVA02 file, which has another size and content than the published."""
+    name = next(name for name in sys.modules if name.endswith("Likeness.nodes.comfy_runtime"))
+    registry = sys.modules[name].shared_registry()
+    entries = tuple(
+        dataclasses.replace(entry, size_bytes=None, sha256=None) if entry.id.startswith("eva02") else entry
+        for entry in registry.manifest.entries
+    )
+    registry.manifest = dataclasses.replace(registry.manifest, entries=entries)
+
+
+class TinyModels(ComfyExtension):
+    async def get_node_list(self):
+        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis]
+
+
+async def comfy_entrypoint():
+    return TinyModels()

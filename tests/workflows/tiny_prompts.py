@@ -1,0 +1,70 @@
+"""Workflows with large models, made to run on the tiny ones: the loaders give way, everything else stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Prompt = dict[str, dict[str, Any]]
+
+#: Choice in Load Face Analysis → the recogniser that stands in for its.
+RECOGNISERS = {"antelopev2": "arcface_glintr100", "buffalo_l": "arcface_w600k_r50", "arc2face": "arcface_arc2face"}
+
+#: Files that the workflows of adapters name and a fresh ComfyUI has not.
+NAMED_FILES = (
+    "checkpoints/v1-5-pruned-emaonly-fp16.safetensors",
+    "checkpoints/sd_xl_base_1.0.safetensors",
+    "diffusion_models/flux1-dev.safetensors",
+    "diffusion_models/arc2face/diffusion_pytorch_model.safetensors",
+    "text_encoders/clip_l.safetensors",
+    "text_encoders/t5xxl_fp8_e4m3fn.safetensors",
+    "vae/ae.safetensors",
+    "controlnet/instantid/diffusion_pytorch_model.safetensors",
+    "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
+)
+#: Files of adapters that they name.
+ADAPTER_FILES = (
+    "instantid/ip-adapter.bin",
+    "ipadapter/ip-adapter-faceid-plusv2_sd15.bin",
+    "pulid/pulid_v1.1.safetensors",
+    "pulid/pulid_flux_v0.9.1.safetensors",
+    "photomaker/photomaker-v2.bin",
+    "arc2face/encoder/pytorch_model.bin",
+)
+EVA_FILE = "clip/EVA02_CLIP_L_336_psz14_s6B.pt"
+
+
+def kind_of(file: str) -> str:
+    return "FLUX" if "flux" in file else "SDXL" if "xl" in file else "SD1.5"
+
+
+def with_tiny_models(prompt: Prompt) -> Prompt:
+    """The prompt with tiny models, pictures of 256 px and two steps."""
+    replaced = {key: {**node, "inputs": dict(node["inputs"])} for key, node in prompt.items()}
+    for key, node in list(replaced.items()):
+        _replace(replaced, key, node)
+    return replaced
+
+
+def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
+    inputs, name = node["inputs"], node["class_type"]
+    meta = {"_meta": node.get("_meta", {})}
+    if name == "CheckpointLoaderSimple":
+        prompt[key] = {"class_type": "LikenessTestCheckpoint", "inputs": {"kind": kind_of(inputs["ckpt_name"])}, **meta}
+    elif name == "UNETLoader":
+        prompt[key] = {"class_type": "LikenessTestCheckpoint", "inputs": {"kind": kind_of(inputs["unet_name"])}, **meta}
+    elif name == "DualCLIPLoader":
+        prompt[key] = {"class_type": "LikenessTestClip", "inputs": {"kind": "FLUX"}, **meta}
+    elif name == "VAELoader":
+        prompt[key] = {"class_type": "LikenessTestVae", "inputs": {}, **meta}
+    elif name == "ControlNetLoader":
+        prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {}, **meta}
+    elif name == "CLIPVisionLoader":
+        prompt[key] = {"class_type": "LikenessTestClipVision", "inputs": {"width": 1280}, **meta}
+    elif name == "LikenessLoadFaceAnalysis" and inputs["backend"] in RECOGNISERS:
+        prompt[f"{key}_embedded"] = {"class_type": name, "inputs": {"backend": "embedded"}}
+        other = {"analysis": [f"{key}_embedded", 0], "recogniser": RECOGNISERS[inputs["backend"]]}
+        prompt[key] = {"class_type": "LikenessTestAnalysis", "inputs": other, **meta}
+    elif name.startswith("Empty") and "width" in inputs:
+        inputs |= {"width": inputs["width"] // 4, "height": inputs["height"] // 4}
+    elif name == "KSampler":
+        inputs["steps"] = 2

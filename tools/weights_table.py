@@ -1,0 +1,82 @@
+"""The table of adapter weights in the README, from the weights manifest.
+
+python tools/weights_table.py            says whether it is out of date
+python tools/weights_table.py --refresh  writes it
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+TABLE_BEGIN, TABLE_END = "<!-- weights: begin -->", "<!-- weights: end -->"
+HEAD = "| For | File | Size | Folder below `ComfyUI/models` | Licence (commercial use) | How to get it |"
+TOWERS = "Encoders that several of them read pictures with"
+RECOGNISERS = "Recognisers, in *Load Face Analysis*"
+RECOGNISER_FILES = ("insightface_scrfd_10g", "insightface_glintr100", "insightface_w600k_r50", "arc2face_arcface")
+
+
+def table() -> str:
+    """One row per file: adapters in the order of their families, then encoders and recognisers."""
+    from likeness.pipelines.adapters.families import FAMILIES
+    from likeness.pipelines.adapters.published import ADAPTER_FILES, FILES_BESIDE, TOWER_FILES
+    from likeness.pipelines.weights import Manifest
+
+    manifest = Manifest.load()
+    groups: list[tuple[str, Iterable[str]]] = [
+        (family.title, (*ADAPTER_FILES[family.name], *FILES_BESIDE.get(family.name, ()))) for family in FAMILIES
+    ]
+    groups += [(TOWERS, TOWER_FILES.values()), (RECOGNISERS, RECOGNISER_FILES)]
+    lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
+    for title, ids in groups:
+        for number, weights_id in enumerate(ids):
+            lines.append(_row("" if number else title, manifest.entry(weights_id)))
+    return "\n".join(lines)
+
+
+def _row(title: str, entry: Any) -> str:
+    link = f"[download]({entry.urls[0]})"
+    # a file is only fetched where its content can be checked
+    how = f"`./likeness fetch {entry.id}`, {link}" if entry.sha256 else link
+    licence = f"{entry.licence} ({entry.commercial_use})"
+    return f"| {title} | `{entry.file}` | {entry.size_text} | `{entry.folder}` | {licence} | {how} |"
+
+
+def readme_with(readme: str) -> str:
+    """The README with the table between its two marks."""
+    before, _, rest = readme.partition(TABLE_BEGIN)
+    _, _, after = rest.partition(TABLE_END)
+    return f"{before}{TABLE_BEGIN}\n{table()}\n{TABLE_END}{after}"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tool; 1 when the table is out of date and stays so."""
+    _map_package()
+    readme = README.read_text(encoding="utf-8")
+    wanted = readme_with(readme)
+    if wanted == readme:
+        return 0
+    if "--refresh" in arguments:
+        README.write_text(wanted, encoding="utf-8")
+    sys.stdout.write(f"README.md {'written' if '--refresh' in arguments else 'is out of date'}\n")
+    return 0 if "--refresh" in arguments else 1
+
+
+def _map_package() -> None:
+    """Make the checkout importable as `likeness`."""
+    spec = importlib.util.spec_from_file_location(
+        "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{ROOT} has no __init__.py: the checkout is incomplete")
+    sys.modules["likeness"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["likeness"])
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .pipelines import __version__
-
-__all__ = ["WEB_DIRECTORY", "__version__", "comfy_entrypoint"]
-
 WEB_DIRECTORY = "./web"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-import likeness
+from likeness import pipelines
 from likeness.tests.comfyui_server import comfyui_folder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +35,7 @@ def test_every_package_of_the_checkout_is_listed(project: dict[str, Any]) -> Non
 
 
 def test_versions_and_names_agree(project: dict[str, Any]) -> None:
-    assert project["project"]["version"] == likeness.__version__
+    assert project["project"]["version"] == pipelines.__version__
     assert "comfyui" not in project["project"]["name"].lower()
     assert re.fullmatch(r">=\d+\.\d+\.\d+", project["tool"]["comfy"]["requires-comfyui"])
     # The web folder is registered by WEB_DIRECTORY; named twice, every script would be loaded twice.

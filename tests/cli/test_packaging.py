@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import likeness
 from likeness import pipelines
 from likeness.tests.comfyui_server import comfyui_folder
 

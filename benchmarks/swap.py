@@ -73,7 +73,7 @@ def enlarged(analysis: FaceAnalysis, picture: Tensor, face_px: int) -> tuple[Ten
 
 
 def alternating(first: Callable[[], None], second: Callable[[], None]) -> tuple[float, float]:
-    """Least ms of both, run in turns: what the machine's other load adds to single rounds does not count."""
+    """Median ms of both, run in turns so that both see the same load of the machine."""
     times: tuple[list[float], list[float]] = ([], [])
     for round_ in range(ROUNDS + 2):
         for row, run in zip(times, (first, second), strict=True):
@@ -81,7 +81,7 @@ def alternating(first: Callable[[], None], second: Callable[[], None]) -> tuple[
             run()
             if round_ >= 2:
                 row.append((time.perf_counter() - start) * 1e3)
-    return min(times[0]), min(times[1])
+    return float(np.median(times[0])), float(np.median(times[1]))
 
 
 def _embed(analysis: FaceAnalysis, identity: Identity) -> None:

@@ -25,6 +25,9 @@ from .seam import seam_mask
 Blend = Literal["alpha", "multiband", "poisson", "seam"]
 BLENDS: tuple[Blend, ...] = ("alpha", "multiband", "poisson", "seam")
 
+#: These shift whole areas and so can leave the picture's range of values where it is very dark or bright.
+_OVERSHOOTING = ("multiband", "poisson")
+
 Order = Literal["as_given", "larger_on_top"]
 ORDERS: tuple[Order, ...] = ("as_given", "larger_on_top")
 
@@ -152,6 +155,8 @@ def _paste(
     if finish.linear_light:
         # the way to light and back rounds; where nothing changes it must not
         mixed = current + (srgb_from_linear(mixed) - srgb_from_linear(base))
+    if blend in _OVERSHOOTING:
+        mixed = mixed.clamp(min(0.0, float(before.min())), max(1.0, float(before.max())))
     out[y0:y1, x0:x1, :3] = torch.where(alpha[..., None] > 0, mixed, current)
     torch.maximum(below, alpha, out=below)
 
@@ -179,13 +184,14 @@ def _change(
         original = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size_hw, padding="border")[0]
         crop, mask, original, matrix = crop[window], mask[window], original[window], windowed(matrix, window)
     crop = match_colour(crop, original, mask, finish.colour)
+    if shift is not None and not bool((below > 0).any()):
+        # on the picture's own grid an unchanged pixel is the same number, so that only other faces' work needs care
+        return (linear_from_srgb(crop) if finish.linear_light else crop) - base, mask
     unchanged = torch.exp(-(((crop - original).abs().amax(-1, keepdim=True) / _UNCHANGED) ** 2))
     if finish.linear_light:
         crop, original = linear_from_srgb(crop), linear_from_srgb(original)
     if shift is not None:
-        # on the picture's own grid an unchanged pixel is the same number, so that only other faces' work needs care
-        overlaps = bool((below > 0).any())
-        return (crop - torch.lerp(base, original, unchanged) if overlaps else crop - base), mask
+        return crop - torch.lerp(base, original, unchanged), mask
     joined = torch.cat([crop - unchanged * original, 1 - unchanged, mask[..., None]], -1)
     placed = bring_back(joined, matrix, region)
     return placed[..., :3] - placed[..., 3:4] * base, placed[..., 4]

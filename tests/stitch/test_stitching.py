@@ -170,3 +170,11 @@ def test_what_does_not_belong_together_is_refused_with_the_numbers(scene):
         crop_faces(torch.rand(2, 90, 100, 3), scene.faces, 64)
     with pytest.raises(InputError, match="2"):
         crop_faces(scene.images[:1], scene.faces, 64)
+
+
+@pytest.mark.parametrize("blend", BLENDS)
+def test_no_blend_leaves_the_range_of_the_picture(scene, blend):
+    picture = scene.images * (torch.rand_like(scene.images[..., :1]) > 0.2)  # black spots all over
+    crops = crop_faces(picture, scene.faces, 128, mask="face")
+    result, _ = stitch_faces(picture, crops.with_images((crops.images * 1.5).clamp(0, 1)), blend)
+    assert float(result.min()) >= 0 and float(result.max()) <= 1

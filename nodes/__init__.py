@@ -14,6 +14,7 @@ from . import (
     faces,
     identity,
     identity_files,
+    liveportrait,
     motion,
     motion_edit,
     motion_files,
@@ -72,6 +73,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    liveportrait.LoadLivePortrait,
+    liveportrait.LivePortraitMotion,
 )
 
 

@@ -30,7 +30,7 @@ ARROWS: dict[str, set[str]] = {
         "guidance": "errors backbones",
         "motion": "errors face files geometry",
         "audio": "errors motion registry",
-        "render": "errors face geometry motion registry",
+        "render": "errors face files geometry motion registry stitch weights",
         "stitch": "errors face geometry",
         "swap": "errors face geometry identity stitch registry onnx_network",
         "restore": "errors face files geometry stitch registry onnx_network",

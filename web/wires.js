@@ -11,6 +11,7 @@ const COLOURS = {
   LIKENESS_SCHEDULE: "#a1887f",
   LIKENESS_MOTION: "#b388ff",
   LIKENESS_SWAPPER: "#9ccc65",
+  LIKENESS_RENDERER: "#4dd0e1",
 };
 
 app.registerExtension({

@@ -15,6 +15,7 @@ from ..pipelines.adapters.people import PUBLISHED
 from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
+from ..pipelines.identity.parsing import FaceParser
 from . import sockets
 from .identity_control import IdentityControlNet
 from .inputs import fraction
@@ -164,6 +165,12 @@ class IdentityConditioning(io.ComfyNode):
                     optional=True,
                     tooltip="What an encoder of another pack saw in the reference pictures, for StableIdentity.",
                 ),
+                sockets.Parser.Input(
+                    "parser",
+                    optional=True,
+                    tooltip="Cuts the parts of the face out for ConsistentID, ears included. Without it the parser "
+                    "whose file is present is used, or outlines from the landmarks, which have no ears.",
+                ),
             ],
             outputs=[io.Conditioning.Output("conditioning", display_name="conditioning"), report_output()],
         )
@@ -180,8 +187,9 @@ class IdentityConditioning(io.ComfyNode):
         clip_vision: Any = None,
         analysis: FaceAnalysis | None = None,
         features: Any = None,
+        parser: FaceParser | None = None,
     ) -> io.NodeOutput:
         wish = Wish(text, tuple(identities.values()), trigger, delay)
-        sources = people_sources(clip_vision, analysis, None, features)
+        sources = people_sources(clip_vision, analysis, None, features, parser)
         conditioning, report = condition(adapter, clip, wish, sources)
         return io.NodeOutput(conditioning, report, ui=shown(report))

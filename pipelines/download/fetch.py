@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import IO
 
@@ -157,7 +157,7 @@ def _record(entry: WeightsEntry, runtime: ModelFolders, digest: str, size: int, 
 
 
 @contextlib.contextmanager
-def _claimed(partial: Path, weights_id: str) -> Iterator[Path]:
+def _claimed(partial: Path, weights_id: str) -> Generator[Path, None, None]:
     """Keep other processes from fetching the same file at the same time."""
     lock = partial.with_name(f"{partial.name}.lock")
     with lock.open("a+b") as file:

@@ -111,6 +111,29 @@ class ApplyIdentityControl(io.ComfyNode):
         return io.NodeOutput(*both, points, report, ui=shown(report, points[:1]))
 
 
+def _readers() -> list[io.Input]:
+    """What some families read the reference pictures with."""
+    return [
+        io.ClipVision.Input("clip_vision", optional=True, tooltip="ViT-H, for ConsistentID."),
+        sockets.Analysis.Input(
+            "analysis",
+            optional=True,
+            tooltip="Encodes people again who were made with another recogniser than the adapter's.",
+        ),
+        io.ClipVisionOutput.Input(
+            "features",
+            optional=True,
+            tooltip="What an encoder of another pack saw in the reference pictures, for StableIdentity.",
+        ),
+        sockets.Parser.Input(
+            "parser",
+            optional=True,
+            tooltip="Cuts the parts of the face out for ConsistentID, ears included. Without it the parser "
+            "whose file is present is used, or outlines from the landmarks, which have no ears.",
+        ),
+    ]
+
+
 class IdentityConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -154,23 +177,7 @@ class IdentityConditioning(io.ComfyNode):
                     "less is more alike. FastComposer and PhotoMaker were published with 0.2.",
                     step=0.001,
                 ),
-                io.ClipVision.Input("clip_vision", optional=True, tooltip="ViT-H, for ConsistentID."),
-                sockets.Analysis.Input(
-                    "analysis",
-                    optional=True,
-                    tooltip="Encodes people again who were made with another recogniser than the adapter's.",
-                ),
-                io.ClipVisionOutput.Input(
-                    "features",
-                    optional=True,
-                    tooltip="What an encoder of another pack saw in the reference pictures, for StableIdentity.",
-                ),
-                sockets.Parser.Input(
-                    "parser",
-                    optional=True,
-                    tooltip="Cuts the parts of the face out for ConsistentID, ears included. Without it the parser "
-                    "whose file is present is used, or outlines from the landmarks, which have no ears.",
-                ),
+                *_readers(),
             ],
             outputs=[io.Conditioning.Output("conditioning", display_name="conditioning"), report_output()],
         )

@@ -69,7 +69,7 @@ def region_mask(
     mask = torch.from_numpy(covered)[None, None]
     steps = round(abs(grow_px))
     if steps:
-        mask = _dilate(mask, steps) if grow_px > 0 else 1 - _dilate(1 - mask, steps)
+        mask = dilated(mask, steps) if grow_px > 0 else 1 - dilated(1 - mask, steps)
     return soften(mask, feather_px)[0, 0]
 
 
@@ -88,8 +88,8 @@ def soften(mask: Tensor, feather_px: float) -> Tensor:
     return torch.where(soft > 1 - 1e-5, torch.ones_like(soft), torch.where(soft < 1e-5, torch.zeros_like(soft), soft))
 
 
-def _dilate(mask: Tensor, steps: int) -> Tensor:
-    """Grown by `steps` px; square and cross alternate, so that a circle stays nearly round."""
+def dilated(mask: Tensor, steps: int) -> Tensor:
+    """A mask (N, 1, h, w) grown by `steps` px; square and cross alternate, so that a circle stays nearly round."""
     for step in range(steps):
         if step % 5 < 2:
             mask = F.max_pool2d(mask, 3, 1, 1)

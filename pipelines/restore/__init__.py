@@ -1,0 +1,1 @@
+"""Make small or worn faces crisp: one file per restorer, one ordered tuple."""

@@ -12,6 +12,7 @@ Identity = io.Custom("LIKENESS_IDENTITY")
 Regions = io.Custom("LIKENESS_REGIONS")
 Schedule = io.Custom("LIKENESS_SCHEDULE")
 Motion = io.Custom("LIKENESS_MOTION")
+Restorer = io.Custom("LIKENESS_RESTORER")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

@@ -9,10 +9,13 @@ from torch import Tensor
 from .restorer import Restorer
 
 #: Scales of detail (standard deviation in px of a 512 px crop) and how much each is lifted.
-_LIFTS = ((1.5, 0.9), (4.0, 0.7), (9.0, 0.25))
+_LIFTS = ((1.5, 0.9), (4.0, 0.7), (9.0, 0.15))
+
+#: Brightness of red, green and blue (ITU-R BT.709).
+_LUMA = (0.2126, 0.7152, 0.0722)
 
 #: Grain up to this contrast is taken away (variance), within this radius in px.
-_GRAIN, _RADIUS = 2e-4, 2
+_GRAIN, _RADIUS = 3e-4, 3
 
 #: How far a pixel may leave the range of its surroundings (px, value): more would show as a halo.
 _SURROUNDINGS, _OVERSHOOT = 7, 0.02
@@ -22,16 +25,19 @@ class Sharpener:
     """See `RestorerNetwork`; it has no dial."""
 
     def restore(self, crops: Tensor, fidelity: float) -> Tensor:
-        """Concretely the guided filter of itself (He et al. 2010, eq. 5 and 6) plus weighted differences of Gaussians,
-        kept within the range of the surroundings."""
+        """Concretely the guided filter of itself (He et al. 2010, eq. 5 and 6) plus weighted differences of Gaussians of
+        its brightness, kept within the range of the surroundings."""
         del fidelity
         pixels = crops.permute(0, 3, 1, 2)
         if len(pixels) == 0:
             return crops
         clean = _without_grain(pixels)
-        lifted = clean
+        # brightness only: lifted colours would look painted
+        luma = (clean * clean.new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
+        detail = torch.zeros_like(luma)
         for sigma, weight in _LIFTS:
-            lifted = lifted + weight * (clean - _blurred(clean, sigma * pixels.shape[-1] / 512))
+            detail += weight * (luma - _blurred(luma, sigma * pixels.shape[-1] / 512))
+        lifted = clean + detail
         reach = _SURROUNDINGS // 2
         highest = F.max_pool2d(clean, _SURROUNDINGS, 1, reach) + _OVERSHOOT
         lowest = -F.max_pool2d(-clean, _SURROUNDINGS, 1, reach) - _OVERSHOOT

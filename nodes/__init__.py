@@ -11,6 +11,7 @@ from . import (
     adapters,
     analysis,
     expression,
+    face_masks,
     faces,
     identity,
     identity_files,
@@ -33,6 +34,7 @@ LOG = logging.getLogger("likeness")
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     analysis.LoadFaceAnalysis,
+    face_masks.LoadFaceParser,
     faces.DetectFaces,
     faces.FacesFromLandmarks,
     faces.SelectFaces,
@@ -47,7 +49,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     restore.RestoreFaces,
     stitch.CropFaces,
     stitch.StitchFaces,
-    stitch.FaceMask,
+    face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
     adapters.LoadIdentityAdapter,

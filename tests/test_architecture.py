@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
         "face": "errors",
         "files": "errors",
         "geometry": "errors face",
-        "identity": "errors face files geometry registry",
+        "identity": "errors face files geometry registry onnx_network",
         "backbones": "errors",
         "adapters": "errors face files identity registry backbones",
         "guidance": "errors backbones",

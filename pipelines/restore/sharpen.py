@@ -25,8 +25,8 @@ class Sharpener:
     """See `RestorerNetwork`; it has no dial."""
 
     def restore(self, crops: Tensor, fidelity: float) -> Tensor:
-        """Concretely the guided filter of itself (He et al. 2010, eq. 5 and 6) plus weighted differences of Gaussians of
-        its brightness, kept within the range of the surroundings."""
+        """Concretely the guided filter of itself (He et al. 2010, eq. 5 and 6) plus weighted differences of Gaussians
+        of its brightness, kept within the range of the surroundings."""
         del fidelity
         pixels = crops.permute(0, 3, 1, 2)
         if len(pixels) == 0:

@@ -17,6 +17,7 @@ MODULES = {
     "test": "testing",
     "lint": "lint",
     "bench": "bench",
+    "sheets": "sheets",
     "parity": "parity",
     "doctor": "doctor",
     "fetch": "fetch",

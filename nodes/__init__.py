@@ -11,9 +11,11 @@ from . import (
     adapters,
     analysis,
     expression,
+    face_masks,
     faces,
     identity,
     identity_files,
+    liveportrait,
     motion,
     motion_edit,
     motion_files,
@@ -21,6 +23,7 @@ from . import (
     motion_pictures,
     regions,
     render,
+    restore,
     stitch,
     swap,
     video,
@@ -32,6 +35,7 @@ LOG = logging.getLogger("likeness")
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     analysis.LoadFaceAnalysis,
+    face_masks.LoadFaceParser,
     faces.DetectFaces,
     faces.FacesFromLandmarks,
     faces.SelectFaces,
@@ -42,9 +46,11 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     identity_files.LoadIdentity,
     swap.LoadSwapper,
     swap.SwapFaces,
+    restore.LoadFaceRestorer,
+    restore.RestoreFaces,
     stitch.CropFaces,
     stitch.StitchFaces,
-    stitch.FaceMask,
+    face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
     adapters.LoadIdentityAdapter,
@@ -72,6 +78,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    liveportrait.LoadLivePortrait,
+    liveportrait.LivePortraitMotion,
 )
 
 

@@ -20,18 +20,21 @@ ARROWS: dict[str, set[str]] = {
         "runtime": "errors",
         "weights": "errors",
         "registry": "errors runtime weights",
+        "download": "errors files weights",
+        "onnx_network": "errors face registry",
         "face": "errors",
         "files": "errors",
         "geometry": "errors face",
-        "identity": "errors face files geometry registry",
+        "identity": "errors face files geometry registry onnx_network",
         "backbones": "errors",
-        "adapters": "errors face identity registry backbones",
+        "adapters": "errors face files identity registry backbones",
         "guidance": "errors backbones",
         "motion": "errors face files geometry",
         "audio": "errors motion registry",
-        "render": "errors face geometry motion registry",
+        "render": "errors face files geometry motion registry stitch weights",
         "stitch": "errors face geometry",
-        "swap": "errors face geometry identity stitch registry",
+        "swap": "errors face geometry identity stitch registry onnx_network",
+        "restore": "errors face files geometry stitch weights registry onnx_network",
         "video": "errors face geometry",
         "gallery": "errors face identity",
         "training": "errors face geometry identity adapters",
@@ -49,7 +52,7 @@ VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager"
 #: The only function that may catch everything: one broken schema must not take the other nodes away.
 CATCHES_ALL = ("nodes/__init__.py", "with_valid_schema")
 #: The only function that opens torch files: weights only, which unpickles no code, and its error has pickle's name.
-OPENS_TORCH_FILES = ("pipelines/adapters/checkpoint.py", "_read_torch")
+OPENS_TORCH_FILES = ("pipelines/files/checkpoint.py", "_read_torch")
 REFUSES_CODE = ("pickle", "UnpicklingError")
 #: Maps the checkout onto the package name before anything can be imported relatively.
 STARTED_AS_SCRIPT = "cli/__main__.py"
@@ -284,8 +287,8 @@ def test_the_table_in_the_contributing_guide_is_this_one() -> None:
         (forbidden_imports, "pipelines/backbones/unet.py", "from ..registry import Registry"),
         (forbidden_calls, "cli/demo.py", "torch.load('x')"),
         (forbidden_calls, "cli/demo.py", "def _read_torch():\n    torch.load('x', weights_only=True)"),
-        (forbidden_calls, "pipelines/adapters/checkpoint.py", "torch.load('x', weights_only=True)"),
-        (forbidden_calls, "pipelines/adapters/checkpoint.py", "def _read_torch():\n    torch.load('x')"),
+        (forbidden_calls, "pipelines/files/checkpoint.py", "torch.load('x', weights_only=True)"),
+        (forbidden_calls, "pipelines/files/checkpoint.py", "def _read_torch():\n    torch.load('x')"),
         (forbidden_calls, "cli/demo.py", "np.load('x', allow_pickle=True)"),
         (broad_excepts, "nodes/swap.py", "try:\n    f()\nexcept (KeyError, Exception):\n    pass"),
         (broad_excepts, "nodes/swap.py", "try:\n    f()\nexcept:\n    pass"),

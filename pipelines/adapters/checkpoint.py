@@ -1,46 +1,15 @@
-"""Reads adapter files as they are published: `.safetensors`, and torch files with weights only.
-
-Whatever the container (nested dicts, the prefixes of a wrapped module, a `state_dict` level), the result is one flat
-table of dotted names.
-"""
+"""What an adapter's loader does with a file of weights: it takes every tensor, or says which belong to nothing."""
 
 from __future__ import annotations
 
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from pickle import UnpicklingError
-from typing import Any
+from collections.abc import Iterable
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..errors import UnsafeFileError, WrongWeightsError
+from ..errors import WrongWeightsError
+from ..files.checkpoint import TORCH_SUFFIXES, Checkpoint, listing, load_into, read_checkpoint, unwrap
 
-TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
-#: Levels that training code puts around the tensors and that carry no meaning.
-WRAPPERS = ("state_dict.", "module.")
-
-
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """The tensors of one adapter file by dotted name. name: the file's name, for families told apart by it."""
-
-    name: str
-    tensors: Mapping[str, Tensor]
-
-    def __contains__(self, key: str) -> bool:
-        return key in self.tensors
-
-    def has(self, prefix: str) -> bool:
-        return any(key.startswith(prefix) for key in self.tensors)
-
-    def part(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors below `prefix`, which ends in a dot, without it."""
-        return {key[len(prefix) :]: tensor for key, tensor in self.tensors.items() if key.startswith(prefix)}
+__all__ = ["TORCH_SUFFIXES", "Checkpoint", "Claims", "listing", "load_into", "read_checkpoint", "unwrap"]
 
 
 class Claims:
@@ -72,91 +41,3 @@ class Claims:
                 f"{self.checkpoint.name} was read as {self.family} but {listing(self._left)} belong to nothing there: "
                 "the file is of another family or version; choose the family yourself, or report the file."
             )
-
-
-def listing(keys: Iterable[str], most: int = 6) -> str:
-    """'12 key(s): a, b, c, ...' for messages."""
-    names = sorted(keys)
-    return f"{len(names)} key(s): {', '.join(names[:most])}{', ...' if len(names) > most else ''}"
-
-
-def load_into(module: nn.Module, state: Mapping[str, Tensor], what: str) -> None:
-    """Give a module its tensors, without a copy; every key must fit. Raises WrongWeightsError with those that do not.
-
-    The module may have been built on the meta device. what: file and part, for the message.
-    """
-    own = module.state_dict()
-    shapes = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
-    ]
-    problems = [
-        f"{label} {listing(keys)}"
-        for label, keys in (("missing", own.keys() - state.keys()), ("unknown", state.keys() - own.keys()))
-        if keys
-    ] + ([f"wrong shape: {'; '.join(shapes[:6])}"] if shapes else [])
-    if problems:
-        raise WrongWeightsError(f"{what}: {'; '.join(problems)}. Download the file again or choose another family.")
-    module.load_state_dict(state, assign=True)
-    module.eval().requires_grad_(False)
-
-
-def read_checkpoint(path: Path) -> Checkpoint:
-    """The tensors of a `.safetensors` or torch file.
-
-    Raises WrongWeightsError for a truncated or foreign file, UnsafeFileError for a pickle with more than weights.
-    """
-    if path.suffix == ".safetensors":
-        tensors = _read_safetensors(path)
-    elif path.suffix in TORCH_SUFFIXES:
-        tensors = dict(_flatten(_read_torch(path)))
-    else:
-        raise WrongWeightsError(
-            f"{path.name}: adapters are read from .safetensors or {', '.join(TORCH_SUFFIXES)}, not {path.suffix!r}."
-        )
-    if not tensors:
-        raise WrongWeightsError(f"{path.name} holds no tensors.")
-    return Checkpoint(path.name, unwrap(tensors))
-
-
-def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The table without levels that every key has and that mean nothing, and without `module.` below a level."""
-    table = dict(tensors)
-    while True:
-        wrapper = next((w for w in WRAPPERS if all(key.startswith(w) for key in table)), None)
-        if wrapper is None:
-            return {key.replace(".module.", "."): tensor for key, tensor in table.items()}
-        table = {key[len(wrapper) :]: tensor for key, tensor in table.items()}
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path)
-    except SafetensorError as error:
-        raise WrongWeightsError(
-            f"{path.name} ({path.stat().st_size} bytes) is no complete safetensors file ({error}): download it again."
-        ) from error
-
-
-def _read_torch(path: Path) -> Any:
-    """The only place where a torch file is opened, and it can run no code."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except UnpicklingError as error:
-        raise UnsafeFileError(
-            f"{path.name} holds more than weights and is not opened, because that could run code ({error}). "
-            "Get the file from its publisher again, or a .safetensors of it."
-        ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
-        raise WrongWeightsError(
-            f"{path.name} ({path.stat().st_size} bytes) is no complete torch file ({error}): download it again."
-        ) from error
-
-
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield prefix, value
-    elif isinstance(value, Mapping):
-        for key, child in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flatten(child, f"{prefix}.{key}" if prefix else str(key))  # pyright: ignore

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,20 +10,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import Face, Faces, FloatArray
-from ..geometry.pose import rotation_from_landmarks
-from ..motion.channels import ARKIT_NAMES, BROWS, INDEX
+from ..motion.channels import ARKIT_NAMES
 from ..motion.motion import Motion
 from ..registry import Registry
-from .glasses import wears_glasses
-from .movement import TURN_LIMITS
 from .renderers import RENDERERS, PreparedPortrait, Renderer, RendererEntry, renderer_named
-
-#: Radians of yaw of a portrait from which on what it does fades, and at which nothing of it is left: half of the face
-#: is hidden then, and moving what is not seen would smear what is.
-FADE_FROM, MOST_YAW = 0.55, 0.9
-
-#: Brows beyond this bend the frame of glasses so that one sees it.
-_BENDS_GLASSES = 0.5
+from .visibility import bent_glasses, facing, require_visible, turned_away
 
 
 def load_renderer(registry: Registry, name: str = "auto") -> tuple[Renderer, str]:
@@ -34,13 +25,15 @@ def load_renderer(registry: Registry, name: str = "auto") -> tuple[Renderer, str
     """
     if name != "auto":
         entry = renderer_named(name)
-        return entry.load(registry), _describe(entry)
+        loaded = entry.load(registry)
+        return loaded, _describe(entry, loaded)
     passed: list[str] = []
     for entry in reversed(RENDERERS):
-        missing = [weights_id for weights_id in entry.requires if registry.find(weights_id) is None]
+        missing = entry.missing(registry)
         if not missing:
-            return entry.load(registry), "\n".join([_describe(entry), *passed])
-        passed.append(f"Not {entry.name}: {', '.join(missing)} missing.")
+            loaded = entry.load(registry)
+            return loaded, "\n".join([_describe(entry, loaded), *passed])
+        passed.append(f"Not {entry.name}: {len(missing)} of its {len(entry.requires)} files missing.")
     raise InputError("\n".join(["No renderer can be loaded.", *passed]))
 
 
@@ -61,29 +54,74 @@ def animate(
     are in profile, and CancelledError when the user stops.
     """
     require_visible(faces)
-    seen = [(face, facing(face)) for face in faces if facing(face) > 0]
-    portraits = [(renderer.prepare(picture, face, shown_already(face, names)), share) for face, share in seen]
     frames = torch.empty(len(motion), *picture.shape, dtype=picture.dtype)
     progress = registry.runtime.progress(len(motion))
-    for index in range(len(motion)):
-        registry.runtime.check_cancelled()
-        frames[index] = _frame(picture, portraits, motion, index, strength)
+    for index, frame in enumerate(animated(registry, renderer, picture, faces, motion, strength, names)):
+        frames[index] = frame
         progress.update()
-    said = [*_limits(motion, strength), *_turned_away(faces), *_glasses(picture, faces, motion, strength)]
+    said = [*_limits(motion, strength, renderer.turn_limits), *turned_away(faces)]
+    if renderer.turn_limits is not None:  # a mesh bends what lies on it
+        said += bent_glasses(picture, faces, motion, strength)
     return frames, "\n".join(said)
 
 
+def animated(
+    registry: Registry,
+    renderer: Renderer,
+    picture: Tensor,
+    faces: Sequence[Face],
+    motion: Motion,
+    strength: float,
+    names: Sequence[str],
+) -> Iterator[Tensor]:
+    """The frames (H, W, 3) of `animate` one by one; none is kept. Faces in profile are left as they are."""
+    faces = [face for face in faces if facing(face) > 0]
+    portraits = [(renderer.prepare(picture, face, shown_already(face, names)), facing(face)) for face in faces]
+    nearest = nearest_face(faces, (picture.shape[0], picture.shape[1])) if len(faces) > 1 else None
+    for index in range(len(motion)):
+        registry.runtime.check_cancelled()
+        yield _frame(picture, portraits, nearest, motion, index, strength)
+
+
+def nearest_face(faces: Sequence[Face], size_hw: tuple[int, int]) -> Tensor:
+    """(H, W) int64: which face each pixel belongs to where two reach it: the one it is nearest to in face sizes."""
+    y, x = torch.meshgrid(torch.arange(size_hw[0]), torch.arange(size_hw[1]), indexing="ij")
+    distances = [
+        ((x - float(face.center[0])) ** 2 + (y - float(face.center[1])) ** 2) / max(face.area_px, 1.0) for face in faces
+    ]
+    return torch.stack(distances).argmin(0)
+
+
 def _frame(
-    picture: Tensor, portraits: Sequence[tuple[PreparedPortrait, float]], motion: Motion, index: int, strength: float
+    picture: Tensor,
+    portraits: Sequence[tuple[PreparedPortrait, float]],
+    nearest: Tensor | None,
+    motion: Motion,
+    index: int,
+    strength: float,
 ) -> Tensor:
+    if nearest is None:
+        return _acting(*portraits[0], motion, index, strength) if portraits else picture
     out = picture
-    for portrait, share in portraits:
-        amount = np.float32(strength * share)
-        drawn = portrait.frame(
-            amount * motion.blendshapes[index], amount * motion.rotation[index], amount * motion.translation[index]
-        )
-        out = drawn if out is picture else torch.where(drawn != picture, drawn, out)
+    changed = torch.zeros(*nearest.shape, dtype=torch.bool)
+    for number, (portrait, share) in enumerate(portraits):
+        drawn = _acting(portrait, share, motion, index, strength)
+        moved = (drawn != picture).any(-1)
+        out = torch.where((moved & (~changed | (nearest == number)))[..., None], drawn, out)
+        changed |= moved
     return out
+
+
+def _acting(portrait: PreparedPortrait, share: float, motion: Motion, index: int, strength: float) -> Tensor:
+    """The picture with one frame of a motion; share: of it that the face in its pose can show."""
+    amount = np.float32(strength * share)
+    channels = {name: amount * rows[index] for name, rows in motion.channels.items()}
+    return portrait.frame(
+        amount * motion.blendshapes[index],
+        amount * motion.rotation[index],
+        amount * motion.translation[index],
+        channels,
+    )
 
 
 def shown_already(face: Face, names: Sequence[str]) -> FloatArray | None:
@@ -94,60 +132,17 @@ def shown_already(face: Face, names: Sequence[str]) -> FloatArray | None:
     return np.array([known.get(name, 0.0) for name in ARKIT_NAMES], dtype=np.float32)
 
 
-def facing(face: Face) -> float:
-    """How much of a motion a face in its pose can show: 1 up to `FADE_FROM`, falling smoothly to 0 at `MOST_YAW`."""
-    if face.landmarks is None:
-        return 1.0
-    left = np.clip((MOST_YAW - abs(rotation_from_landmarks(face.landmarks)[1])) / (MOST_YAW - FADE_FROM), 0, 1)
-    return float(left * left * (3 - 2 * left))
-
-
-def require_visible(faces: Sequence[Face]) -> None:
-    """Raise InputError, with every yaw, when the far sides of all faces are hidden."""
-    if faces and all(facing(face) == 0 for face in faces):
-        raise InputError(
-            "\n".join(_turned_away(faces)) + "\nNo face is left to move: use a more frontal portrait, or several faces."
-        )
-
-
-def _turned_away(faces: Sequence[Face]) -> list[str]:
-    lines: list[str] = []
-    for face in faces:
-        share = facing(face)
-        if share == 1.0 or face.landmarks is None:
-            continue
-        yaw = np.rad2deg(rotation_from_landmarks(face.landmarks)[1])
-        place = np.round(face.bbox_xyxy).astype(int).tolist()
-        left = f"{100 * share:.0f} % of the motion is shown" if share else "it is left as it is"
-        lines.append(
-            f"The face at {place} is turned by {yaw:.0f}°: from {np.rad2deg(FADE_FROM):.0f}° on its motion fades, "
-            f"beyond {np.rad2deg(MOST_YAW):.0f}° half of it is hidden and nothing moves; {left}."
-        )
-    return lines
-
-
-def _glasses(picture: Tensor, faces: Sequence[Face], motion: Motion, strength: float) -> list[str]:
-    brows = [INDEX[name] for name in BROWS]
-    if strength * float(np.abs(motion.blendshapes[:, brows]).max()) <= _BENDS_GLASSES:
-        return []
-    pixels = picture[..., :3].permute(2, 0, 1)
-    worn = [face for face in faces if face.landmarks is not None and wears_glasses(pixels, face.landmarks)]
-    return [
-        f"The face at {np.round(face.bbox_xyxy).astype(int).tolist()} wears glasses: brows beyond {_BENDS_GLASSES:g} "
-        "bend a frame that lies on them."
-        for face in worn
-    ]
-
-
 def faces_to_animate(faces: Faces) -> tuple[int, tuple[Face, ...]]:
     """The first picture with a face, and its faces. Raises FaceNotFoundError when no picture has one."""
     faces.require_any("The portrait")
     return next((index, frame) for index, frame in enumerate(faces.frames) if frame)
 
 
-def _limits(motion: Motion, strength: float) -> list[str]:
+def _limits(motion: Motion, strength: float, limits: tuple[float, float, float] | None) -> list[str]:
     lines = [f"{len(motion)} frame(s) at {motion.fps:g} frames per second."]
-    for name, limit, turn in zip(("pitch", "yaw", "roll"), TURN_LIMITS, motion.rotation.T, strict=True):
+    if limits is None:
+        return lines
+    for name, limit, turn in zip(("pitch", "yaw", "roll"), limits, motion.rotation.T, strict=True):
         most = strength * float(np.abs(turn).max())
         if most > limit:
             lines.append(
@@ -157,5 +152,6 @@ def _limits(motion: Motion, strength: float) -> list[str]:
     return lines
 
 
-def _describe(entry: RendererEntry) -> str:
-    return f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+def _describe(entry: RendererEntry, loaded: Renderer) -> str:
+    said = f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+    return f"{said}\n{loaded.text}" if loaded.text else said

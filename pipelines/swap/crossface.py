@@ -7,8 +7,9 @@ import numpy as np
 from ..errors import InputError
 from ..face import FloatArray, as_float_array
 from ..identity.identity import Identity
+from ..onnx_network import OnnxNetwork
 from ..registry import Registry
-from .onnx_swapper import OnnxNetwork, OnnxSwapper, SourceForm
+from .onnx_swapper import OnnxSwapper, SourceForm
 
 _ENCODER = "arcface_w600k_r50"
 

@@ -9,8 +9,9 @@ import numpy as np
 from ..errors import MissingPackageError, WrongWeightsError
 from ..face import FloatArray, as_float_array
 from ..identity.identity import Identity
+from ..onnx_network import path_of
 from ..registry import Registry
-from .onnx_swapper import OnnxSwapper, SourceForm, path_of
+from .onnx_swapper import OnnxSwapper, SourceForm
 
 _ENCODER = "arcface_w600k_r50"
 _LICENCE = "InsightFace weights: non-commercial research only"

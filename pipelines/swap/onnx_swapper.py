@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError, MissingWeightsError, WrongWeightsError
-from ..face import Face, FloatArray, as_float_array
+from ..errors import InputError, WrongWeightsError
+from ..face import Face, FloatArray
 from ..geometry.templates import crop_from_image
 from ..geometry.transforms import transform_mesh
 from ..geometry.warp import crop_pictures
 from ..identity.identity import Identity
+from ..onnx_network import OnnxNetwork
 from ..registry import Registry
 from ..stitch.crop import box_masks
-from ..stitch.place import bring_back, reach
+from ..stitch.place import on_picture
 from ..stitch.regions import region_mask
 from .options import SwapOptions
 from .swapped import SwappedFace
@@ -78,49 +77,6 @@ class OnnxSwapper:
     def load(self, registry: Registry) -> LoadedOnnxSwapper:
         """Raises MissingWeightsError, WrongWeightsError, MissingPackageError."""
         return LoadedOnnxSwapper(self, OnnxNetwork(registry, self.weights_id), self.source(registry))
-
-
-class OnnxNetwork:
-    """A session of the registry that is brought back before every call."""
-
-    def __init__(self, registry: Registry, weights_id: str) -> None:
-        self._runtime = registry.runtime
-        self._handle = registry.load_session(weights_id)
-        self.path = path_of(registry, weights_id)
-
-    def session(self, activation_bytes: int = 0) -> Any:
-        """The live session, with room made for its activations."""
-        self._runtime.ready(self._handle, activation_bytes)
-        return self._handle.module
-
-    def shape(self, name: str) -> list[Any]:
-        """Shape of an input; raises WrongWeightsError, naming those there are, when there is none of that name."""
-        inputs = {value.name: list(value.shape) for value in self.session().get_inputs()}
-        if name not in inputs:
-            raise WrongWeightsError(
-                f"{self.path} has the inputs {', '.join(inputs)}; {name!r} is needed. It is another model under that "
-                "name: fetch it anew."
-            )
-        return inputs[name]
-
-    def run(self, values: dict[str, NDArray[Any]]) -> NDArray[np.float32]:
-        """The first output, float32. Inputs are cast to what the network takes."""
-        session = self.session(60 * sum(value.nbytes for value in values.values()))
-        kinds = {value.name: value.type for value in session.get_inputs()}
-        cast = {name: value.astype(_dtype(kinds[name])) for name, value in values.items()}
-        return as_float_array(session.run(None, cast)[0])
-
-
-def _dtype(kind: str) -> type[np.floating[Any]]:
-    return np.float16 if "float16" in kind else np.float32
-
-
-def path_of(registry: Registry, weights_id: str) -> Path:
-    """Where the file of a loaded id lies; raises MissingWeightsError when it was removed since."""
-    path = registry.find(weights_id)
-    if path is None:
-        raise MissingWeightsError(f"The file of {weights_id} was removed while it was loaded.")
-    return path
 
 
 class LoadedOnnxSwapper:
@@ -202,11 +158,12 @@ class LoadedOnnxSwapper:
             kept = [part for region in _KEPT if region not in options.parts() for part in _KEPT[region]]
             if kept:
                 mask = mask * (1 - region_mask(points, (side, side), tuple(kept), 0.0, _FEATHER * side / 2))
-        region = reach(mask, matrix, picture.shape[0], picture.shape[1])
-        if region is None:
+        planes = torch.cat([crop, mask[..., None]], -1).permute(2, 0, 1)
+        found = on_picture(planes, matrix, picture.shape[0], picture.shape[1])
+        if found is None:
             return SwappedFace(picture.new_zeros(3, 1, 1), picture.new_zeros(1, 1), 0, 0)
-        placed = bring_back(torch.cat([crop, mask[..., None]], -1), matrix, region)
-        return SwappedFace(placed[..., :3].permute(2, 0, 1), placed[..., 3] * options.strength, region[0], region[1])
+        region, placed = found
+        return SwappedFace(placed[:3], placed[3] * options.strength, region[0], region[1])
 
 
 def split(crop: Tensor, boost: int) -> Tensor:

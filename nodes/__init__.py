@@ -10,6 +10,7 @@ from . import (
     adapter_conditioning,
     adapters,
     analysis,
+    doctor,
     expression,
     faces,
     identity,
@@ -26,6 +27,7 @@ from . import (
     video,
 )
 from .comfy_runtime import register_folders
+from .fetching import register_routes
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -72,6 +74,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    doctor.Doctor,
 )
 
 
@@ -99,6 +102,7 @@ class LikenessExtension(ComfyExtension):
         register_folders()
         identity_files.register_identity_folder()
         copy_samples()
+        register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return with_valid_schema(NODES)

@@ -37,6 +37,7 @@ ARROWS: dict[str, set[str]] = {
         "restore": "errors face files geometry stitch registry onnx_network",
         "video": "errors face geometry",
         "gallery": "errors face identity",
+        "doctor": "errors download identity registry render swap weights",
         "training": "errors face geometry identity adapters",
         "safety": "errors face identity",
     }.items()

@@ -9,6 +9,7 @@ from ..errors import LikenessError
 from ..identity.backends import load_analysis
 from ..registry import Registry
 from ..render.animate import load_renderer
+from ..restore.restorers import load_restorer
 from ..swap.choice import load_swapper
 
 #: Capability -> the function whose `auto` chooses among its backends; it returns the backend and a report.
@@ -16,6 +17,7 @@ CAPABILITIES: dict[str, Callable[[Registry], tuple[Any, str]]] = {
     "find and tell apart faces": load_analysis,
     "swap faces": load_swapper,
     "animate portraits": load_renderer,
+    "restore faces": load_restorer,
 }
 
 

@@ -30,6 +30,11 @@ KEEPABLE = {
 }
 
 
+_ORDER = (
+    "One identity goes onto every face. Several go in order: identity0 onto the first face of each picture, identity1 "
+    "onto the second; Select Faces sets that order. With people, identity0 goes wherever person0 is."
+)
+
 #: "auto" is 0 of `SwapOptions.boost`.
 BOOSTS = ("auto", "1", "2", "4", "8")
 
@@ -86,6 +91,35 @@ class LoadSwapper(io.ComfyNode):
         return io.NodeOutput(loaded, report, ui=shown(report))
 
 
+def _by_likeness() -> list[io.Input]:
+    """Who is replaced, where that is not decided by the order of the faces."""
+    return [
+        io.Autogrow.Input(
+            "people",
+            template=io.Autogrow.TemplatePrefix(sockets.Identity.Input("person"), prefix="person", min=0, max=16),
+            optional=True,
+            tooltip="Who is to be replaced, by likeness instead of order: wherever person0 is, identity0 goes; "
+            "everybody else stays. Needs the analysis. Build them from any photo of these people.",
+        ),
+        sockets.Analysis.Input(
+            "analysis",
+            optional=True,
+            tooltip="From Load Face Analysis: its recogniser tells the people apart.",
+        ),
+        fraction(
+            "min_probability",
+            0.5,
+            "With people: least probability that a face is one of them. Higher lets fewer strangers in.",
+            advanced=True,
+        ),
+    ]
+
+
+def _onto(identities: str) -> io.Autogrow.Input:
+    template = io.Autogrow.TemplatePrefix(sockets.Identity.Input("identity"), prefix="identity", min=1, max=16)
+    return io.Autogrow.Input(identities, template=template, tooltip=_ORDER)
+
+
 class SwapFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -105,14 +139,7 @@ class SwapFaces(io.ComfyNode):
                     "unchanged.",
                 ),
                 sockets.Swapper.Input("swapper", tooltip="From Load Swapper."),
-                io.Autogrow.Input(
-                    "identities",
-                    template=io.Autogrow.TemplatePrefix(
-                        sockets.Identity.Input("identity"), prefix="identity", min=1, max=16
-                    ),
-                    tooltip="One identity goes onto every face. Several go in order: identity0 onto the first face of "
-                    "each picture, identity1 onto the second; Select Faces sets that order.",
-                ),
+                _onto("identities"),
                 fraction(
                     "strength",
                     1.0,
@@ -140,26 +167,7 @@ class SwapFaces(io.ComfyNode):
                     "made it. multiband: broad tones mix over a wider border, for swappers that leave a visible seam.",
                 ),
                 boost_input(),
-                io.Autogrow.Input(
-                    "people",
-                    template=io.Autogrow.TemplatePrefix(
-                        sockets.Identity.Input("person"), prefix="person", min=0, max=16
-                    ),
-                    optional=True,
-                    tooltip="Who is to be replaced, by likeness instead of order: wherever person0 is, identity0 goes; "
-                    "everybody else stays. Needs the analysis. Build them from any photo of these people.",
-                ),
-                sockets.Analysis.Input(
-                    "analysis",
-                    optional=True,
-                    tooltip="From Load Face Analysis: its recogniser tells the people apart.",
-                ),
-                fraction(
-                    "min_probability",
-                    0.5,
-                    "With people: least probability that a face is one of them. Higher lets fewer strangers in.",
-                    advanced=True,
-                ),
+                *_by_likeness(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),

@@ -10,6 +10,7 @@ from . import (
     adapter_conditioning,
     adapters,
     analysis,
+    doctor,
     expression,
     face_masks,
     faces,
@@ -29,6 +30,7 @@ from . import (
     video,
 )
 from .comfy_runtime import register_folders
+from .fetching import register_routes
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -80,6 +82,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     render.EditExpression,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    doctor.Doctor,
 )
 
 
@@ -107,6 +110,7 @@ class LikenessExtension(ComfyExtension):
         register_folders()
         identity_files.register_identity_folder()
         copy_samples()
+        register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return with_valid_schema(NODES)

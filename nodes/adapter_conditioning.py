@@ -23,6 +23,50 @@ from .people_on_models import chained, people_sources
 from .reports import SHOWS_REPORT, report_output, shown
 
 
+def _control_sources() -> list[Any]:
+    """What Identity Control may need besides the person, and the dials that most people leave alone."""
+    return [
+        sockets.Faces.Input(
+            "faces",
+            optional=True,
+            tooltip="Where the face is to be: Detect Faces on a photo with the wished pose. The five-point "
+            "picture is drawn from it.",
+        ),
+        io.Image.Input(
+            "picture",
+            optional=True,
+            tooltip="Instead of faces: a five-point picture that is drawn already, used as it is.",
+        ),
+        sockets.Analysis.Input(
+            "analysis",
+            optional=True,
+            tooltip="Encodes the person again when made with another recogniser than antelopev2's.",
+        ),
+        sockets.Regions.Input(
+            "regions",
+            optional=True,
+            tooltip="From Identity Regions, instead of identity: the ControlNet runs once per person, and what "
+            "it says of a person counts in that person's region only.",
+        ),
+        fraction(
+            "noise",
+            0.0,
+            "Noise in the vector of the negative side instead of zeros; as in Apply Identity Adapter.",
+            advanced=True,
+            optional=True,
+        ),
+        io.Int.Input(
+            "uncond_seed",
+            default=0,
+            min=0,
+            max=0xFFFFFFFFFFFFFFFF,
+            optional=True,
+            advanced=True,
+            tooltip="Seed of that noise; the sampler's own noise does not depend on it.",
+        ),
+    ]
+
+
 class ApplyIdentityControl(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -59,44 +103,7 @@ class ApplyIdentityControl(io.ComfyNode):
                     advanced=True,
                     tooltip="How several reference pictures become one person; as in Apply Identity Adapter.",
                 ),
-                sockets.Faces.Input(
-                    "faces",
-                    optional=True,
-                    tooltip="Where the face is to be: Detect Faces on a photo with the wished pose. The five-point "
-                    "picture is drawn from it.",
-                ),
-                io.Image.Input(
-                    "picture",
-                    optional=True,
-                    tooltip="Instead of faces: a five-point picture that is drawn already, used as it is.",
-                ),
-                sockets.Analysis.Input(
-                    "analysis",
-                    optional=True,
-                    tooltip="Encodes the person again when made with another recogniser than antelopev2's.",
-                ),
-                sockets.Regions.Input(
-                    "regions",
-                    optional=True,
-                    tooltip="From Identity Regions, instead of identity: the ControlNet runs once per person, and what "
-                    "it says of a person counts in that person's region only.",
-                ),
-                fraction(
-                    "noise",
-                    0.0,
-                    "Noise in the vector of the negative side instead of zeros; as in Apply Identity Adapter.",
-                    advanced=True,
-                    optional=True,
-                ),
-                io.Int.Input(
-                    "uncond_seed",
-                    default=0,
-                    min=0,
-                    max=0xFFFFFFFFFFFFFFFF,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Seed of that noise; the sampler's own noise does not depend on it.",
-                ),
+                *_control_sources(),
             ],
             outputs=[
                 io.Conditioning.Output("positive", display_name="positive"),

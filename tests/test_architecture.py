@@ -37,7 +37,7 @@ ARROWS: dict[str, set[str]] = {
         "video": "errors face geometry",
         "gallery": "errors face identity",
         "training": "errors face geometry identity adapters",
-        "safety": "errors face identity",
+        "safety": "errors face files identity",
     }.items()
 }
 #: Folder of the pack -> the other folders it may import.

@@ -25,9 +25,11 @@ from ..pipelines.stitch import stitch_faces
 from ..pipelines.swap import SWAPPERS, SwapOptions, swap_faces
 from ..pipelines.swap.tracked import TrackedSwap
 from ..pipelines.video.face_frames import FaceFrames
+from ..pipelines.video.face_tracks import FaceTracks
 from ..pipelines.video.pixels import frame_of, precise, pyav, rgb_of
+from ..pipelines.video.processing import EachFrame
 from ..pipelines.video.reader import FrameReader, Window, probe
-from ..pipelines.video.stream import EachFrame, process_video
+from ..pipelines.video.stream import process_video
 from .clips import HEIGHT, WIDTH, Placed, background, draw, photos
 from .figure import Figure
 
@@ -106,7 +108,7 @@ def _swap_processor() -> tuple[Callable[[Callable[[Tensor], Faces]], FaceFrames]
     identity, _ = build_identity(analysis, [photos()["astronaut"]], "source", "")
     swapper = SWAPPERS[0].load(registry)
     stage = TrackedSwap(swapper, (identity,), (), analysis.recogniser, SwapOptions())
-    return lambda find: FaceFrames(find, analysis.recogniser, stage), analysis.detect
+    return lambda find: FaceFrames(FaceTracks(find, analysis.recogniser), stage), analysis.detect
 
 
 def drawn_video(path: Path, count: int) -> Path:
@@ -143,7 +145,7 @@ def _cost(folder: Path) -> list[Figure]:
     make, find = _swap_processor()
     window = Window()
     frames = [rgb_of(frame.av) for frame in FrameReader(source, probe(source, window), window).read()]
-    stage = make(find)._stage  # the same swap for both
+    stage = make(find)._work  # the same swap for both
 
     def single() -> None:
         picture = frames[7][None]

@@ -22,6 +22,9 @@ FloatArray = NDArray[np.float32]
 #: Dense mesh points (MediaPipe's numbering) that give the five points; the eyes are means of the two corners.
 MESH_LEFT_EYE, MESH_RIGHT_EYE, MESH_NOSE, MESH_LEFT_MOUTH, MESH_RIGHT_MOUTH = (33, 133), (362, 263), 1, 61, 291
 
+#: In `TrackedFrame.who`: nobody of the people asked for.
+NOBODY = -1
+
 
 def five_points(landmarks: FloatArray) -> FloatArray:
     """Five points from dense mesh landmarks.
@@ -123,6 +126,28 @@ class Faces:
     def with_frames(self, frames: tuple[tuple[Face, ...], ...]) -> Faces:
         """Other faces of pictures of the same size, one tuple per picture."""
         return replace(self, frames=frames)
+
+
+@dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """One frame of a video and who is in it.
+
+    picture: (H, W, 3) float in [0, 1]. faces: tracked ones, `track` is set. who: per face the number of the person it
+    was recognised as, -1 for nobody who was asked for. index: of the frame, from 0. time_s: when it shows.
+    cut: whether a new shot begins with it.
+    """
+
+    picture: Tensor
+    faces: tuple[Face, ...]
+    who: tuple[int, ...]
+    index: int
+    time_s: float
+    cut: bool = False
+
+    @property
+    def people(self) -> tuple[tuple[Face, int], ...]:
+        """The faces that are somebody, with who they are."""
+        return tuple((face, who) for face, who in zip(self.faces, self.who, strict=True) if who != NOBODY)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,6 +20,7 @@ ARROWS: dict[str, set[str]] = {
         "runtime": "errors",
         "weights": "errors",
         "registry": "errors runtime weights",
+        "download": "errors files weights",
         "onnx_network": "errors face registry",
         "face": "errors",
         "files": "errors",

@@ -41,8 +41,7 @@ def table() -> str:
 
 def _row(title: str, entry: Any) -> str:
     link = f"[download]({entry.urls[0]})"
-    # a file is only fetched where its content can be checked
-    how = f"`./likeness fetch {entry.id}`, {link}" if entry.sha256 else link
+    how = f"`./likeness fetch {entry.id}`, {link}"
     licence = f"{entry.licence} ({entry.commercial_use})"
     return f"| {title} | `{entry.file}` | {entry.size_text} | `{entry.folder}` | {licence} | {how} |"
 

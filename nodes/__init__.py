@@ -19,6 +19,7 @@ from . import (
     motion_files,
     motion_mix,
     motion_pictures,
+    provenance,
     regions,
     render,
     stitch,
@@ -26,6 +27,7 @@ from . import (
     video,
 )
 from .comfy_runtime import register_folders
+from .protection import register_protected_folder
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -72,6 +74,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    provenance.SavePictures,
+    provenance.SaveVideo,
+    provenance.ReadProvenance,
 )
 
 
@@ -98,6 +103,7 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        register_protected_folder()
         copy_samples()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from comfy_api.latest import io
@@ -22,9 +22,10 @@ from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from ..pipelines.safety.statement import Operation, Person, Statement, UsedModel, merge_statements
 from ..pipelines.swap.swappers import SWAPPERS
+from .protection import refuse_protected
 
-#: Schema options of a node whose execute is `recorded`.
-RECORDED: dict[str, Any] = {"hidden": [io.Hidden.unique_id, io.Hidden.dynprompt]}
+#: Schema options of a node with `concerns_faces`.
+CONCERNS_FACES: dict[str, Any] = {"hidden": [io.Hidden.unique_id, io.Hidden.dynprompt]}
 
 #: Notes that are kept; the ones not used for longest are dropped. Each takes a few kilobytes.
 _MAX_NOTES = 4096
@@ -35,16 +36,25 @@ _notes: OrderedDict[str, Operation] = OrderedDict()
 _lock = threading.Lock()
 
 
-def recorded(action: str) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
-    """Decorator of `execute`, below classmethod: notes what ran, with its settings, people, models and faces."""
+def concerns_faces(action: str) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
+    """Decorator of `execute`, below classmethod, for nodes that put a likeness into something or make one.
+
+    It refuses protected people among the inputs (identities, and faces with their image) and among the identities that
+    come out, and notes what ran for the statement of a file: settings, people, models and faces.
+    """
 
     def decorate(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
         @functools.wraps(execute)
         def run(cls: type[io.ComfyNode], **inputs: Any) -> io.NodeOutput:
+            values = dict(_flat(inputs))
+            refuse_protected(_people(values.values()), inputs.get("image"), inputs.get("faces"))
             output = execute(cls, **inputs)
+            refuse_protected(_people(output.args))
             hidden = getattr(cls, "hidden", None)
+            # outside a graph, as in a script, there is no node that saves and would ask
             if hidden is not None and hidden.dynprompt is not None:
-                _keep(_signature(hidden.dynprompt, hidden.unique_id), _operation(cls, action, inputs, _report(cls, output)))
+                note = _operation(cls, action, values, output)
+                _keep(_signature(hidden.dynprompt, hidden.unique_id), note)
             return output
 
         return run
@@ -118,23 +128,18 @@ def _signature(dynprompt: Any, node: str) -> str:
     return hashes[node]
 
 
-def _operation(node: type[io.ComfyNode], action: str, inputs: Mapping[str, Any], report: str) -> Operation:
-    values = dict(_flat(inputs))
-    plain = {name: value for name, value in values.items() if isinstance(value, str | int | float)}
+def _operation(node: type[io.ComfyNode], action: str, values: Mapping[str, Any], output: io.NodeOutput) -> Operation:
+    schema = node.SCHEMA
+    reports = [str(value) for given, value in zip(schema.outputs, output.args, strict=False) if given.id == "report"]
     return Operation(
-        node=node.GET_SCHEMA().node_id,
+        node=schema.node_id,
         action=action,
-        settings=plain,
-        people=tuple(_person(value) for value in values.values() if isinstance(value, Identity)),
+        settings={name: value for name, value in values.items() if isinstance(value, str | int | float)},
+        people=tuple(map(_person, _people([*values.values(), *output.args]))),
         models=tuple(model for value in values.values() for model in _models(value)),
         faces=next((_boxes(value) for value in values.values() if isinstance(value, Faces)), ()),
-        report=report[:_MAX_REPORT],
+        report="".join(reports)[:_MAX_REPORT],
     )
-
-
-def _report(node: type[io.ComfyNode], output: io.NodeOutput) -> str:
-    names = [given.id for given in node.GET_SCHEMA().outputs]
-    return str(output.args[names.index("report")]) if "report" in names else ""
 
 
 def _flat(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -145,6 +150,10 @@ def _flat(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield from _flat({str(index): item for index, item in enumerate(value)}, f"{prefix}{name}.")
         else:
             yield prefix + name, value
+
+
+def _people(values: Iterable[Any]) -> list[Identity]:
+    return [value for value in values if isinstance(value, Identity)]
 
 
 def _person(identity: Identity) -> Person:

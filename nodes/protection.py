@@ -20,7 +20,7 @@ FOLDER = "likeness_protected"
 
 
 def register_protected_folder() -> None:
-    """Tell ComfyUI where protected people are kept: the user's own path for it first, else models/likeness/protected."""
+    """Tell ComfyUI where protected people are kept: the user's own path first, else models/likeness/protected."""
     paths, _ = folder_paths.folder_names_and_paths.get(FOLDER, ([], set()))
     default = str(Path(folder_paths.models_dir) / "likeness" / "protected")
     merged = paths if default in paths else [*paths, default]

@@ -13,12 +13,12 @@ from comfy.cli_args import args
 from comfy_api.latest import Input, Types, io, ui
 from torch import Tensor
 
-from ..pipelines.errors import LikenessError
+from ..pipelines.errors import LikenessError, UnsafeFileError
 from ..pipelines.safety.credentials import find_credentials, read_credentials, sign_file
 from ..pipelines.safety.picture_files import PICTURES, VIDEOS, read_statement, save_picture
 from ..pipelines.safety.statement import Statement, to_json
 from .operations import statement_of
-from .reports import SHOWS_REPORT, report_output, shown
+from .reports import report_output, shown
 
 CATEGORY = "Likeness/provenance"
 
@@ -54,6 +54,15 @@ def _save_inputs(prefix: str) -> list[io.Input]:
     ]
 
 
+def _file_output() -> io.String.Output:
+    return io.String.Output("file", display_name="file", tooltip="The (first) file, for Read Provenance.")
+
+
+def _marked(path: Path) -> str:
+    """A file of the output folder as ComfyUI names it in a graph."""
+    return f"{path.relative_to(folder_paths.get_output_directory()).as_posix()} [output]"
+
+
 _HIDDEN = [io.Hidden.unique_id, io.Hidden.dynprompt, io.Hidden.prompt, io.Hidden.extra_pnginfo]
 
 
@@ -70,7 +79,7 @@ class SavePictures(io.ComfyNode):
             is_output_node=True,
             inputs=[io.Image.Input("images", tooltip="What to save."), *_save_inputs("likeness/picture")],
             hidden=_HIDDEN,
-            outputs=[report_output()],
+            outputs=[_file_output(), report_output()],
         )
 
     @classmethod
@@ -86,7 +95,7 @@ class SavePictures(io.ComfyNode):
             saved.append(save_picture(image, Path(folder) / f"{stem}.png", statement, texts))
         report = _finish(saved, statement, sign)
         results = [ui.SavedResult(path.name, subfolder, io.FolderType.output) for path in saved]
-        return io.NodeOutput(report, ui=shown(report) | ui.SavedImages(results).as_dict())
+        return io.NodeOutput(_marked(saved[0]), report, ui=shown(report) | ui.SavedImages(results).as_dict())
 
 
 class SaveVideo(io.ComfyNode):
@@ -102,7 +111,7 @@ class SaveVideo(io.ComfyNode):
             is_output_node=True,
             inputs=[io.Video.Input("video", tooltip="What to save."), *_save_inputs("likeness/video")],
             hidden=_HIDDEN,
-            outputs=[report_output()],
+            outputs=[_file_output(), report_output()],
         )
 
     @classmethod
@@ -124,7 +133,7 @@ class SaveVideo(io.ComfyNode):
             temporary.unlink(missing_ok=True)
         report = _finish([path], statement, sign)
         preview = ui.PreviewVideo([ui.SavedResult(path.name, subfolder, io.FolderType.output)])
-        return io.NodeOutput(report, ui=shown(report) | preview.as_dict())
+        return io.NodeOutput(_marked(path), report, ui=shown(report) | preview.as_dict())
 
 
 def _graph(hidden: Any) -> dict[str, Any]:
@@ -151,7 +160,9 @@ def _loaded(node: Mapping[str, Any]) -> Statement | None:
 def _finish(saved: list[Path], statement: Statement | None, sign: bool) -> str:
     lines = [f"Saved {len(saved)} file(s): {saved[0]}" + (" and on" if len(saved) > 1 else "")]
     if statement is None:
-        return "\n".join([*lines, "Provenance is off: the file does not say that faces were changed or whose they are."])
+        return "\n".join(
+            [*lines, "Provenance is off: the file does not say that faces were changed or whose they are."]
+        )
     lines.append(statement.describe())
     credentials = find_credentials(Path(folder_paths.get_system_user_directory(CREDENTIALS))) if sign else None
     if credentials is None:
@@ -186,12 +197,18 @@ class ReadProvenance(io.ComfyNode):
             description="Shows what a picture or video says about itself: which people, faces and models, and whether "
             "its content credentials still hold.",
             search_aliases=["c2pa", "content credentials", "metadata", "verify picture"],
-            **SHOWS_REPORT,
+            is_output_node=True,
             inputs=[
                 io.Combo.Input(
                     "file",
                     options=_files(),
                     tooltip="A PNG or a video in ComfyUI's output or input folder, newest first. Press R after saving.",
+                ),
+                io.String.Input(
+                    "saved",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The file that a save node wrote in this graph, instead of the one above.",
                 ),
             ],
             outputs=[io.String.Output("statement", display_name="statement", tooltip="As JSON."), report_output()],
@@ -204,15 +221,15 @@ class ReadProvenance(io.ComfyNode):
         return f"There is no file {file!r} in ComfyUI's input or output folder. Press R to list the files anew."
 
     @classmethod
-    def fingerprint_inputs(cls, file: str) -> str:
-        path = Path(folder_paths.get_annotated_filepath(file))
-        return f"{path.stat().st_mtime_ns}:{path.stat().st_size}"
+    def fingerprint_inputs(cls, file: str, saved: str | None = None) -> str:
+        path = Path(folder_paths.get_annotated_filepath(saved or file))
+        return f"{path.stat().st_mtime_ns}:{path.stat().st_size}" if path.is_file() else "missing"
 
     @classmethod
-    def execute(cls, file: str) -> io.NodeOutput:
-        path = Path(folder_paths.get_annotated_filepath(file))
+    def execute(cls, file: str, saved: str | None = None) -> io.NodeOutput:
+        path = _in_folders(saved or file)
         statement = read_statement(path)
-        lines = [statement.describe() if statement else f"{path.name} carries no statement of this pack."]
+        lines = [f"{path.name}: {statement.describe()}" if statement else f"{path.name} carries no statement."]
         try:
             signature = read_credentials(path)
         except LikenessError as error:
@@ -220,6 +237,19 @@ class ReadProvenance(io.ComfyNode):
         else:
             lines.append(signature.describe() if signature else "No content credentials.")
             if signature and statement and signature.statement != statement:
-                lines.append("The signed statement differs from the plain one: the plain one was changed. Trust neither.")
+                lines.append("The signed statement differs from the plain one: the plain one was changed.")
         report = "\n".join(lines)
         return io.NodeOutput(to_json(statement) if statement else "", report, ui=shown(report))
+
+
+def _in_folders(name: str) -> Path:
+    """A file by its name in a graph, which may come from anybody: only ComfyUI's own folders are read."""
+    path = Path(folder_paths.get_annotated_filepath(name)).resolve()
+    folders = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
+    if not any(path.is_relative_to(Path(folder).resolve()) for folder in folders):
+        raise UnsafeFileError(f"{name!r} leads out of ComfyUI's input and output folders and is not read.")
+    return path

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ class Signature:
     statement: Statement | None
 
     def describe(self) -> str:
+        """What that means, for people."""
         meaning = {
             "Trusted": "the file is as it was signed, by a signer on a trust list",
             "Valid": "the file is as it was signed; nobody vouches for who the signer is",

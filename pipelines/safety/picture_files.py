@@ -17,7 +17,10 @@ from .statement import Statement, from_json, to_json
 #: The name of the statement among a file's texts.
 KEY = "likeness"
 PICTURES = (".png",)
-VIDEOS = (".mp4", ".mov", ".m4v", ".mkv", ".webm")
+#: Ending of a video -> FFmpeg's name of its container. Naming it keeps FFmpeg from guessing by content: a playlist in
+#: disguise could name other files and addresses.
+CONTAINERS = {".mp4": "mov", ".mov": "mov", ".m4v": "mov", ".mkv": "matroska", ".webm": "matroska"}
+VIDEOS = tuple(CONTAINERS)
 
 
 def png_bytes(image: Tensor, statement: Statement | None, texts: Mapping[str, str]) -> bytes:
@@ -83,9 +86,11 @@ def _video_text(path: Path) -> str | None:
     try:
         import av
     except ImportError as error:
-        raise MissingPackageError("Videos are read with the package av, which comes with ComfyUI: pip install av") from error
+        raise MissingPackageError(
+            "Videos are read with the package av, which comes with ComfyUI: pip install av"
+        ) from error
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), format=CONTAINERS[path.suffix.lower()]) as container:
             text = container.metadata.get(KEY) or container.metadata.get(KEY.upper())
     except (OSError, ValueError) as error:
         raise UnsafeFileError(f"{path.name} cannot be read as a video: {error}") from error
@@ -96,5 +101,7 @@ def _pillow() -> tuple[Any, Any]:
     try:
         from PIL import Image, PngImagePlugin
     except ImportError as error:
-        raise MissingPackageError("Pictures are saved with Pillow, which comes with ComfyUI: pip install pillow") from error
+        raise MissingPackageError(
+            "Pictures are saved with Pillow, which comes with ComfyUI: pip install pillow"
+        ) from error
     return Image, PngImagePlugin.PngInfo

@@ -53,7 +53,7 @@ class ProtectedPeople:
     analysis: FaceAnalysis
 
     def refuse_vectors(self, vectors: Iterable[FloatArray], what: str) -> None:
-        """Raise ProtectedPersonError when one of the raw vectors (128,) is a protected person's. what: for the message."""
+        """Raise ProtectedPersonError when a raw vector (128,) is a protected person's. what: for the message."""
         recogniser = self.analysis.recogniser
         for vector in vectors:
             for person in self.people:
@@ -74,7 +74,9 @@ class ProtectedPeople:
         """Raise ProtectedPersonError when a face of `images` (B, H, W, 3) is a protected person's."""
         if not self.people:
             return
-        listed = [(i, face) for i, frame in enumerate(faces.frames) for face in frame] if isinstance(faces, Faces) else faces
+        listed = (
+            [(i, face) for i, frame in enumerate(faces.frames) for face in frame] if isinstance(faces, Faces) else faces
+        )
         if listed:
             vectors = self.analysis.recogniser.embed(images[..., :3], listed)
             for (index, _), vector in zip(listed, vectors, strict=True):
@@ -84,8 +86,8 @@ class ProtectedPeople:
 def _refusal(what: str, person: Identity, distance: float) -> str:
     look_alikes, everybody = (100 * false_match_rate(kind) for kind in ("look_alikes", "everybody"))
     return (
-        f"{what} is {person.name!r} (distance {distance:.2f}, limit {MATCH_DISTANCE}), who is on this installation's list "
-        f"of protected people, and is refused. About {everybody:.1g} % of other people, {look_alikes:.1g} % of "
+        f"{what} is {person.name!r} (distance {distance:.2f}, limit {MATCH_DISTANCE}), who is on the list of protected "
+        f"people of this installation, and is refused. About {everybody:.1g} % of other people, {look_alikes:.1g} % of "
         "people of the same sex and age, are wrongly taken for one protected person. Use somebody else, or ask whoever "
         "runs this installation."
     )

@@ -139,7 +139,9 @@ def _operation(value: Any) -> Operation:
             )
             for person in people
         ),
-        models=tuple(UsedModel(_text(item.get("name"), "name"), _text(item.get("licence"), "licence")) for item in models),
+        models=tuple(
+            UsedModel(_text(item.get("name"), "name"), _text(item.get("licence"), "licence")) for item in models
+        ),
         faces=tuple(
             tuple(_box(box) for box in _items(boxes, "faces")) for boxes in _items(fields.get("faces"), "faces", 2**16)
         ),

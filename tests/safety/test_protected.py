@@ -48,7 +48,9 @@ def test_a_protected_person_s_identity_is_refused_with_distance_limit_and_rates(
     protected: ProtectedPeople, eileen: Identity, grace: Identity
 ) -> None:
     protected.refuse_identities([grace])
-    with pytest.raises(ProtectedPersonError, match=r"(?s)Identity 'somebody' is 'Eileen' \(distance 0\.00, limit 0\.5\)"):
+    with pytest.raises(
+        ProtectedPersonError, match=r"(?s)Identity 'somebody' is 'Eileen' \(distance 0\.00, limit 0\.5\)"
+    ):
         protected.refuse_identities([grace, eileen.with_name("somebody")])
     with pytest.raises(ProtectedPersonError, match=r"About 0\.03 % of other people, 0\.3 % of people of the same sex"):
         protected.refuse_identities([eileen])

@@ -11,9 +11,11 @@ from . import (
     adapters,
     analysis,
     expression,
+    face_masks,
     faces,
     identity,
     identity_files,
+    liveportrait,
     motion,
     motion_edit,
     motion_files,
@@ -22,6 +24,7 @@ from . import (
     provenance,
     regions,
     render,
+    restore,
     stitch,
     swap,
     video,
@@ -34,6 +37,7 @@ LOG = logging.getLogger("likeness")
 
 NODES: tuple[type[io.ComfyNode], ...] = (
     analysis.LoadFaceAnalysis,
+    face_masks.LoadFaceParser,
     faces.DetectFaces,
     faces.FacesFromLandmarks,
     faces.SelectFaces,
@@ -44,9 +48,11 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     identity_files.LoadIdentity,
     swap.LoadSwapper,
     swap.SwapFaces,
+    restore.LoadFaceRestorer,
+    restore.RestoreFaces,
     stitch.CropFaces,
     stitch.StitchFaces,
-    stitch.FaceMask,
+    face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
     adapters.LoadIdentityAdapter,
@@ -74,9 +80,14 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+<<<<<<< HEAD
     provenance.SavePictures,
     provenance.SaveVideo,
     provenance.ReadProvenance,
+=======
+    liveportrait.LoadLivePortrait,
+    liveportrait.LivePortraitMotion,
+>>>>>>> main
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -14,7 +14,6 @@ from ..geometry.pose import rotation_from_landmarks
 from ..motion.channels import ARKIT_NAMES
 from ..motion.motion import Motion
 from ..registry import Registry
-from .movement import TURN_LIMITS
 from .renderers import RENDERERS, PreparedPortrait, Renderer, RendererEntry, renderer_named
 
 #: Radians of yaw from which on half of a portrait's face is hidden, so that there is nothing to move there.
@@ -29,13 +28,15 @@ def load_renderer(registry: Registry, name: str = "auto") -> tuple[Renderer, str
     """
     if name != "auto":
         entry = renderer_named(name)
-        return entry.load(registry), _describe(entry)
+        loaded = entry.load(registry)
+        return loaded, _describe(entry, loaded)
     passed: list[str] = []
     for entry in reversed(RENDERERS):
-        missing = [weights_id for weights_id in entry.requires if registry.find(weights_id) is None]
+        missing = entry.missing(registry)
         if not missing:
-            return entry.load(registry), "\n".join([_describe(entry), *passed])
-        passed.append(f"Not {entry.name}: {', '.join(missing)} missing.")
+            loaded = entry.load(registry)
+            return loaded, "\n".join([_describe(entry, loaded), *passed])
+        passed.append(f"Not {entry.name}: {len(missing)} of its {len(entry.requires)} files missing.")
     raise InputError("\n".join(["No renderer can be loaded.", *passed]))
 
 
@@ -56,25 +57,60 @@ def animate(
     """
     for face in faces:
         require_frontal(face)
-    portraits = [renderer.prepare(picture, face, shown_already(face, names)) for face in faces]
     frames = torch.empty(len(motion), *picture.shape, dtype=picture.dtype)
     progress = registry.runtime.progress(len(motion))
+    for index, frame in enumerate(animated(registry, renderer, picture, faces, motion, strength, names)):
+        frames[index] = frame
+        progress.update()
+    return frames, _limits(motion, strength, renderer.turn_limits)
+
+
+def animated(
+    registry: Registry,
+    renderer: Renderer,
+    picture: Tensor,
+    faces: Sequence[Face],
+    motion: Motion,
+    strength: float,
+    names: Sequence[str],
+) -> Iterator[Tensor]:
+    """The frames (H, W, 3) of `animate` one by one; none is kept."""
+    portraits = [renderer.prepare(picture, face, shown_already(face, names)) for face in faces]
+    nearest = nearest_face(faces, (picture.shape[0], picture.shape[1])) if len(faces) > 1 else None
     for index in range(len(motion)):
         registry.runtime.check_cancelled()
-        frames[index] = _frame(picture, portraits, motion, index, strength)
-        progress.update()
-    return frames, _limits(motion, strength)
+        yield _frame(picture, portraits, nearest, motion, index, strength)
+
+
+def nearest_face(faces: Sequence[Face], size_hw: tuple[int, int]) -> Tensor:
+    """(H, W) int64: which face each pixel belongs to where two reach it: the one it is nearest to in face sizes."""
+    y, x = torch.meshgrid(torch.arange(size_hw[0]), torch.arange(size_hw[1]), indexing="ij")
+    distances = [
+        ((x - float(face.center[0])) ** 2 + (y - float(face.center[1])) ** 2) / max(face.area_px, 1.0) for face in faces
+    ]
+    return torch.stack(distances).argmin(0)
 
 
 def _frame(
-    picture: Tensor, portraits: Sequence[PreparedPortrait], motion: Motion, index: int, strength: float
+    picture: Tensor,
+    portraits: Sequence[PreparedPortrait],
+    nearest: Tensor | None,
+    motion: Motion,
+    index: int,
+    strength: float,
 ) -> Tensor:
     amount = np.float32(strength)
     values = (amount * motion.blendshapes[index], amount * motion.rotation[index], amount * motion.translation[index])
+    channels = {name: amount * rows[index] for name, rows in motion.channels.items()}
+    if nearest is None:
+        return portraits[0].frame(*values, channels) if portraits else picture
     out = picture
-    for portrait in portraits:
-        drawn = portrait.frame(*values)
-        out = drawn if out is picture else torch.where(drawn != picture, drawn, out)
+    changed = torch.zeros(*nearest.shape, dtype=torch.bool)
+    for number, portrait in enumerate(portraits):
+        drawn = portrait.frame(*values, channels)
+        moved = (drawn != picture).any(-1)
+        out = torch.where((moved & (~changed | (nearest == number)))[..., None], drawn, out)
+        changed |= moved
     return out
 
 
@@ -104,9 +140,11 @@ def faces_to_animate(faces: Faces) -> tuple[int, tuple[Face, ...]]:
     return next((index, frame) for index, frame in enumerate(faces.frames) if frame)
 
 
-def _limits(motion: Motion, strength: float) -> str:
+def _limits(motion: Motion, strength: float, limits: tuple[float, float, float] | None) -> str:
     lines = [f"{len(motion)} frame(s) at {motion.fps:g} frames per second."]
-    for name, limit, turn in zip(("pitch", "yaw", "roll"), TURN_LIMITS, motion.rotation.T, strict=True):
+    if limits is None:
+        return lines[0]
+    for name, limit, turn in zip(("pitch", "yaw", "roll"), limits, motion.rotation.T, strict=True):
         most = strength * float(np.abs(turn).max())
         if most > limit:
             lines.append(
@@ -116,5 +154,6 @@ def _limits(motion: Motion, strength: float) -> str:
     return "\n".join(lines)
 
 
-def _describe(entry: RendererEntry) -> str:
-    return f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+def _describe(entry: RendererEntry, loaded: Renderer) -> str:
+    said = f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+    return f"{said}\n{loaded.text}" if loaded.text else said

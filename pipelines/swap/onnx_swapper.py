@@ -19,7 +19,7 @@ from ..identity.identity import Identity
 from ..onnx_network import OnnxNetwork
 from ..registry import Registry
 from ..stitch.crop import box_masks
-from ..stitch.place import bring_back, reach
+from ..stitch.place import on_picture
 from ..stitch.regions import region_mask
 from .options import SwapOptions
 from .swapped import SwappedFace
@@ -158,11 +158,12 @@ class LoadedOnnxSwapper:
             kept = [part for region in _KEPT if region not in options.parts() for part in _KEPT[region]]
             if kept:
                 mask = mask * (1 - region_mask(points, (side, side), tuple(kept), 0.0, _FEATHER * side / 2))
-        region = reach(mask, matrix, picture.shape[0], picture.shape[1])
-        if region is None:
+        planes = torch.cat([crop, mask[..., None]], -1).permute(2, 0, 1)
+        found = on_picture(planes, matrix, picture.shape[0], picture.shape[1])
+        if found is None:
             return SwappedFace(picture.new_zeros(3, 1, 1), picture.new_zeros(1, 1), 0, 0)
-        placed = bring_back(torch.cat([crop, mask[..., None]], -1), matrix, region)
-        return SwappedFace(placed[..., :3].permute(2, 0, 1), placed[..., 3] * options.strength, region[0], region[1])
+        region, placed = found
+        return SwappedFace(placed[:3], placed[3] * options.strength, region[0], region[1])
 
 
 def split(crop: Tensor, boost: int) -> Tensor:

@@ -13,7 +13,7 @@ from likeness.pipelines.geometry.pose import rotation_from_angles
 from likeness.pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from likeness.pipelines.motion.motion import Motion
 from likeness.pipelines.registry import Registry
-from likeness.pipelines.render.animate import animate, faces_to_animate, load_renderer, shown_already
+from likeness.pipelines.render.animate import animate, faces_to_animate, load_renderer, nearest_face, shown_already
 from likeness.pipelines.runtime import TorchRuntime
 
 
@@ -100,7 +100,19 @@ def test_the_first_picture_with_faces_is_the_portrait(sitters):
 
 def test_auto_names_the_renderer_and_its_licence():
     _, report = load_renderer(Registry(TorchRuntime()))
-    assert report == "Renderer: mesh, Embedded mesh (nothing to download). Licence Apache-2.0."
+    assert report == (
+        "Renderer: mesh, Embedded mesh (nothing to download). Licence Apache-2.0.\n"
+        "Not liveportrait: 5 of its 5 files missing."
+    )
+
+
+def test_where_two_faces_reach_a_pixel_it_belongs_to_the_nearer_in_sizes(sitters):
+    face = sitters.hopper.face
+    small = replace(face, bbox_xyxy=np.array([0, 0, 10, 10], dtype=np.float32))
+    large = replace(face, bbox_xyxy=np.array([20, 0, 60, 40], dtype=np.float32))
+    owner = nearest_face([small, large], (40, 60))
+    assert owner[5, 5] == 0 and owner[20, 40] == 1
+    assert owner[5, 16] == 1  # nearer to the small face in px, but that is further away in its own size
 
 
 def test_what_a_face_shows_is_sorted_by_name(sitters):

@@ -92,8 +92,6 @@ class AnimatePortrait(io.ComfyNode):
 
     @classmethod
     @concerns_faces("face made to move")
-    def execute(cls, image: Tensor, faces: Faces, motion: Motion, strength: float, renderer: str) -> io.NodeOutput:
-        frames, report = _render(image, faces, motion, strength, renderer)
     def execute(
         cls,
         image: Tensor,
@@ -138,7 +136,6 @@ class EditExpression(io.ComfyNode):
 
     @classmethod
     @concerns_faces("expression of a face changed")
-    def execute(cls, image: Tensor, faces: Faces, renderer: str, **positions: float) -> io.NodeOutput:
     def execute(
         cls, image: Tensor, faces: Faces, renderer: str, loaded: Renderer | None = None, **positions: float
     ) -> io.NodeOutput:

@@ -80,14 +80,11 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
-<<<<<<< HEAD
     provenance.SavePictures,
     provenance.SaveVideo,
     provenance.ReadProvenance,
-=======
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
->>>>>>> main
 )
 
 

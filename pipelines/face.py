@@ -157,6 +157,8 @@ class FaceCrops:
     images: (N, S, S, 3) float in [0, 1]. masks: (N, S, S) float in [0, 1] in crop space, 1 where the crop may
     change the picture. crop_from_image: (N, 2, 3) float64, maps picture px to crop px. frame: (N,) which picture of
     the batch each crop is from. faces: the faces the crops are of, in picture px. height, width: px of the pictures.
+    before: the crops as they were cut, when `images` still lie on the same pixels: what equals them does not touch the
+    picture; None when everything is new.
     """
 
     images: Tensor
@@ -166,6 +168,7 @@ class FaceCrops:
     faces: tuple[Face, ...]
     height: int
     width: int
+    before: Tensor | None = None
 
     def with_images(self, images: Tensor) -> FaceCrops:
         """The same crops with other pixels: (N, S', S', 3 or more), any size S'; the masks come along.
@@ -184,7 +187,8 @@ class FaceCrops:
         if masks.shape[1:] != images.shape[1:3] and len(masks):
             size = (images.shape[1], images.shape[2])
             masks = F.interpolate(masks[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-        return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices)
+        before = self.before if images.shape[1:3] == self.images.shape[1:3] else None
+        return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices, before=before)
 
     def with_masks(self, masks: Tensor) -> FaceCrops:
         """The same crops with other masks: (N or 1 for all, h, w) float in [0, 1], of any size."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import sys
 
 from ..pipelines.errors import LikenessError
@@ -17,6 +18,7 @@ MODULES = {
     "test": "testing",
     "lint": "lint",
     "bench": "bench",
+    "sheets": "sheets",
     "parity": "parity",
     "doctor": "doctor",
     "fetch": "fetch",
@@ -35,6 +37,10 @@ def main(arguments: list[str]) -> int:
         return error.exit_code
     except LikenessError as error:
         print(f"likeness {arguments[0]}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # whoever read our output, as `head` does, has seen enough; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
         print(f"\nlikeness {arguments[0]}: stopped.", file=sys.stderr)

@@ -16,9 +16,11 @@ from ..pipelines.adapters.people import PUBLISHED, TokenDials, people_of
 from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
+from ..pipelines.identity.parsing import FaceParser
 from . import sockets
 from .identity_control import IdentityControlNet
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import chained, people_sources
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -78,6 +80,7 @@ class ApplyIdentityControl(io.ComfyNode):
             "the face. Other ControlNets in the chain keep the text.",
             search_aliases=["instantid", "identitynet", "apply instantid controlnet", "face keypoints"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Conditioning.Input("positive", tooltip="The prompt."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt."),
@@ -114,6 +117,7 @@ class ApplyIdentityControl(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("face of a person placed in a generated picture")
     def execute(
         cls,
         positive: list[Any],
@@ -150,6 +154,29 @@ class ApplyIdentityControl(io.ComfyNode):
         return io.NodeOutput(*both, points, report, ui=shown(report, points[:1]))
 
 
+def _readers() -> list[io.Input]:
+    """What some families read the reference pictures with."""
+    return [
+        io.ClipVision.Input("clip_vision", optional=True, tooltip="ViT-H, for ConsistentID."),
+        sockets.Analysis.Input(
+            "analysis",
+            optional=True,
+            tooltip="Encodes people again who were made with another recogniser than the adapter's.",
+        ),
+        io.ClipVisionOutput.Input(
+            "features",
+            optional=True,
+            tooltip="What an encoder of another pack saw in the reference pictures, for StableIdentity.",
+        ),
+        sockets.Parser.Input(
+            "parser",
+            optional=True,
+            tooltip="Cuts the parts of the face out for ConsistentID, ears included. Without it the parser "
+            "whose file is present is used, or outlines from the landmarks, which have no ears.",
+        ),
+    ]
+
+
 class IdentityConditioning(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -161,6 +188,7 @@ class IdentityConditioning(io.ComfyNode):
             "StableIdentity.",
             search_aliases=["photomaker encode", "arc2face", "fastcomposer", "consistentid", "trigger word"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Clip.Input("clip", tooltip="Of the checkpoint that the adapter was trained for."),
                 sockets.Adapter.Input("adapter", tooltip="From Load Identity Adapter."),
@@ -193,22 +221,13 @@ class IdentityConditioning(io.ComfyNode):
                     "less is more alike. FastComposer and PhotoMaker were published with 0.2.",
                     step=0.001,
                 ),
-                io.ClipVision.Input("clip_vision", optional=True, tooltip="ViT-H, for ConsistentID."),
-                sockets.Analysis.Input(
-                    "analysis",
-                    optional=True,
-                    tooltip="Encodes people again who were made with another recogniser than the adapter's.",
-                ),
-                io.ClipVisionOutput.Input(
-                    "features",
-                    optional=True,
-                    tooltip="What an encoder of another pack saw in the reference pictures, for StableIdentity.",
-                ),
+                *_readers(),
             ],
             outputs=[io.Conditioning.Output("conditioning", display_name="conditioning"), report_output()],
         )
 
     @classmethod
+    @concerns_faces("person put into the words of a prompt")
     def execute(
         cls,
         clip: Any,
@@ -220,8 +239,9 @@ class IdentityConditioning(io.ComfyNode):
         clip_vision: Any = None,
         analysis: FaceAnalysis | None = None,
         features: Any = None,
+        parser: FaceParser | None = None,
     ) -> io.NodeOutput:
         wish = Wish(text, tuple(identities.values()), trigger, delay)
-        sources = people_sources(clip_vision, analysis, None, features)
+        sources = people_sources(clip_vision, analysis, None, features, parser)
         conditioning, report = condition(adapter, clip, wish, sources)
         return io.NodeOutput(conditioning, report, ui=shown(report))

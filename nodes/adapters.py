@@ -28,6 +28,7 @@ from . import sockets
 from .adapter_files import adapter_path, choices
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import people_sources, put_into_model, require_backbone, window_of
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -182,14 +183,20 @@ def _sources() -> list[Any]:
         io.Mask.Input(
             "reference_masks",
             optional=True,
-            tooltip="Face and hair in the reference pictures, for PuLID and MasterWeaver; without it an "
-            "outline from the landmarks is used.",
+            tooltip="Face and hair in the reference pictures, for PuLID, MasterWeaver, FaceChain-FACT and W+ Adapter; "
+            "without it a face parser, or an outline from the landmarks.",
         ),
         io.ClipVisionOutput.Input(
             "features",
             optional=True,
             tooltip="What an encoder of another pack saw, for families whose encoder this pack does not run "
             "(W+ Adapter, FaceChain-FACT).",
+        ),
+        sockets.Parser.Input(
+            "parser",
+            optional=True,
+            tooltip="Tells face, hair and surroundings apart in the reference pictures. Without it the parser whose "
+            "file is present is used, if there is one; the report says which.",
         ),
     ]
 
@@ -204,6 +211,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
             description="Makes a model draw a person, or several people each in a region of their own.",
             search_aliases=["apply ipadapter", "apply instantid", "apply pulid", "faceid", "face to image"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Model.Input("model", tooltip="The model that the adapter was trained for; it does not change."),
                 sockets.Adapter.Input("adapter", tooltip="From Load Identity Adapter."),
@@ -242,6 +250,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("model made to draw a person")
     def execute(
         cls,
         model: Any,
@@ -259,20 +268,17 @@ class ApplyIdentityAdapter(io.ComfyNode):
     ) -> io.NodeOutput:
         require_backbone(model, adapter.adapter)
         sources = people_sources(
-            others.get("clip_vision"), others.get("analysis"), others.get("reference_masks"), others.get("features")
+            others.get("clip_vision"),
+            others.get("analysis"),
+            others.get("reference_masks"),
+            others.get("features"),
+            others.get("parser"),
         )
         factors = {name: value for name, value in blocks.items() if name != "blocks"}
-        named = ("combine", "structure", "noise", "uncond_seed", "style", "zero_tokens")
-        tokens = TokenDials(*(others[name] for name in named))
-        dials = ModelDials(
-            strength,
-            window_of(model, start, end),
-            factors,
-            schedule,
-            others["legacy_skip_middle"],
-            mask,
-            lora_strength,
-        )
+        dialled = ("combine", "structure", "noise", "uncond_seed", "style", "zero_tokens")
+        tokens = TokenDials(*(others[name] for name in dialled))
+        skip = others["legacy_skip_middle"]
+        dials = ModelDials(strength, window_of(model, start, end), factors, schedule, skip, mask, lora_strength)
         everybody = people_of(list(identities.values()), regions)
         applications, report = apply_people(adapter, everybody, sources, tokens, dials)
         patched, said = put_into_model(model, adapter.adapter, applications, lora_strength)

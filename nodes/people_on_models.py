@@ -12,6 +12,7 @@ from ..pipelines.adapters.features import Sources
 from ..pipelines.adapters.people import brings_weights_only
 from ..pipelines.errors import InputError
 from ..pipelines.identity.analysis import FaceAnalysis
+from ..pipelines.identity.parsing import FaceParser
 from .attach import attach, attach_weights, weights_strength
 from .comfy_runtime import shared_registry
 from .model_sites import describe
@@ -22,10 +23,14 @@ NEVER = Window(0.0, 1.0)
 
 
 def people_sources(
-    clip_vision: Any = None, analysis: FaceAnalysis | None = None, masks: Tensor | None = None, features: Any = None
+    clip_vision: Any = None,
+    analysis: FaceAnalysis | None = None,
+    masks: Tensor | None = None,
+    features: Any = None,
+    parser: FaceParser | None = None,
 ) -> Sources:
     """Where what an adapter needs to know comes from, by what is connected."""
-    return Sources(shared_registry(), tower_of(clip_vision), analysis, masks, connected_features(features))
+    return Sources(shared_registry(), tower_of(clip_vision), analysis, masks, connected_features(features), parser)
 
 
 def window_of(model: Any, start: float, end: float) -> Window:

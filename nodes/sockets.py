@@ -9,9 +9,12 @@ Analysis = io.Custom("LIKENESS_ANALYSIS")
 Crops = io.Custom("LIKENESS_CROPS")
 Faces = io.Custom("LIKENESS_FACES")
 Identity = io.Custom("LIKENESS_IDENTITY")
+Parser = io.Custom("LIKENESS_PARSER")
+Renderer = io.Custom("LIKENESS_RENDERER")
 Regions = io.Custom("LIKENESS_REGIONS")
 Schedule = io.Custom("LIKENESS_SCHEDULE")
 Motion = io.Custom("LIKENESS_MOTION")
+Restorer = io.Custom("LIKENESS_RESTORER")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

@@ -12,23 +12,9 @@ from ..pipelines.geometry.templates import TEMPLATES
 from ..pipelines.stitch.colour import COLOUR_MATCHES, ColourMatch
 from ..pipelines.stitch.crop import CropMask, crop_faces
 from ..pipelines.stitch.paste import BLENDS, ORDERS, Blend, Finish, Order, stitch_faces
-from ..pipelines.stitch.regions import REGIONS, face_masks
 from . import sockets
 from .inputs import fraction
 from .reports import SHOWS_REPORT, report_output, shown
-
-#: What the less obvious parts of a face mask cover.
-_COVERS = {
-    "face": "the whole face up to the hairline of the mesh",
-    "skin": "the face without eyes, brows, lips and mouth",
-    "eye_area": "the eyes with lids and the skin below them",
-    "mouth_interior": "teeth and tongue, when the mouth is open",
-}
-
-
-def _part(region: str) -> io.Boolean.Input:
-    covers = _COVERS.get(region, f"the {region}")
-    return io.Boolean.Input(region, default=region == "face", tooltip=f"Mask {covers}. Parts that are on are joined.")
 
 
 def _crop_mask() -> list[io.Input]:
@@ -218,40 +204,3 @@ class StitchFaces(io.ComfyNode):
         pictures, where = stitch_faces(image, crops, blend, finish=Finish(colour, grain, linear_light, order))
         report = f"Put {len(crops.frame)} face(s) back into {len(image)} picture(s)."
         return io.NodeOutput(pictures, where, report, ui=shown(report))
-
-
-class FaceMask(io.ComfyNode):
-    @classmethod
-    def define_schema(cls) -> io.Schema:
-        return io.Schema(
-            node_id="LikenessFaceMask",
-            display_name="Face Mask",
-            category="Likeness/stitch",
-            description="Masks parts of faces: the whole, its skin, forehead, brows, eyes, nose, lips, mouth or jaw.",
-            search_aliases=["face parsing", "eye mask", "mouth mask"],
-            inputs=[
-                sockets.Faces.Input("faces"),
-                *(_part(region) for region in REGIONS),
-                fraction(
-                    "grow",
-                    0.0,
-                    "Widen (below 0: narrow) every part by this share of the face's width.",
-                    low=-0.25,
-                    high=0.5,
-                    step=0.005,
-                ),
-                fraction(
-                    "feather",
-                    0.02,
-                    "Width of the soft edge as a share of the face's width.",
-                    high=0.5,
-                    step=0.005,
-                ),
-            ],
-            outputs=[io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside.")],
-        )
-
-    @classmethod
-    def execute(cls, faces: Faces, grow: float, feather: float, **parts: bool) -> io.NodeOutput:
-        faces.require_any("Face Mask")
-        return io.NodeOutput(face_masks(faces, tuple(name for name in REGIONS if parts.get(name)), grow, feather))

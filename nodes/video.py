@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io as memory
-import json
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-import folder_paths
-from comfy_api.latest import Input, InputImpl, io
+from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..pipelines.face import Faces
@@ -21,20 +13,16 @@ from ..pipelines.stitch.paste import BLENDS, Blend
 from ..pipelines.swap.options import REGIONS, SwapOptions
 from ..pipelines.swap.swappers import Swapper
 from ..pipelines.swap.tracked import TrackedSwap
-from ..pipelines.video.face_frames import FaceFrames, describe_people
-from ..pipelines.video.reader import Source, Window
+from ..pipelines.video.face_frames import FaceFrames
+from ..pipelines.video.face_tracks import describe_people
 from ..pipelines.video.steady import SMOOTHINGS, Smoothing
-from ..pipelines.video.stream import fingerprint, process_video
 from ..pipelines.video.tracking import describe_tracks, track_faces
-from ..pipelines.video.writer import Encoding
 from . import sockets
-from .comfy_runtime import ComfyRuntime
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
-from .swap import KEEPABLE, keep_input
-
-#: Unfinished videos wait here, below ComfyUI's output folder; the temporary folder is emptied at every start.
-UNFINISHED = "likeness_unfinished"
+from .streaming import face_tracks, send_through
+from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
 
 
 def _smoothing() -> io.Combo.Input:
@@ -97,6 +85,7 @@ class SwapFacesInVideo(io.ComfyNode):
             "grow with length, sound is copied, an interrupted run goes on where it stopped.",
             search_aliases=["video face swap", "deepfake video", "reactor video", "roop video"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, also trimmed. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds faces, tells people apart."),
@@ -132,11 +121,13 @@ class SwapFacesInVideo(io.ComfyNode):
                     advanced=True,
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
+                boost_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
 
     @classmethod
+    @concerns_faces("faces of a video replaced by another person's")
     def execute(
         cls,
         video: Input.Video,
@@ -150,36 +141,17 @@ class SwapFacesInVideo(io.ComfyNode):
         smoothing: Smoothing,
         crf: int,
         blend: Blend,
+        boost: str = BOOSTS[0],
         people: dict[str, Identity] | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions)
-        stage = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
-        frames = FaceFrames(lambda one: analysis.detect(one, threshold), analysis.recogniser, stage, smoothing)
-        settings = [strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
-        # a swapper that does not say which it is can only go on with its own work, not with that of a restarted ComfyUI
-        settings.append(getattr(swapper, "name", f"{type(swapper).__name__} {id(swapper)}"))
-        job = _job(settings, [*new, *old])
-        path, done = _process(video, frames, job, crf)
-        report = f"{describe_people(frames, [identity.name for identity in new])}\n{done}"
-        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), report, ui=shown(report))
-
-
-def _process(video: Input.Video, frames: FaceFrames, job: str, crf: int) -> tuple[Path, str]:
-    """Send a VIDEO through a processor; returns the file in the temporary folder and the report."""
-    given = video.get_stream_source()
-    source: Source = given if isinstance(given, memory.BytesIO) else Path(given)
-    window = Window(*video.get_active_trim_window())
-    name = hashlib.sha256(f"{job} {fingerprint(source)} {window} {crf}".encode()).hexdigest()[:16]
-    temporary = Path(folder_paths.get_temp_directory(), f"likeness_{name}.mp4")
-    parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
-    result = process_video(source, temporary, frames, ComfyRuntime().progress, job, window, Encoding(crf), folder=parts)
-    return result.path, result.report
-
-
-def _job(settings: Sequence[Any], people: Sequence[Identity]) -> str:
-    """What a result depends on besides the video: settings and the references of everybody involved."""
-    references = [hashlib.sha256(person.crops.numpy().tobytes()).hexdigest() for person in people]
-    return json.dumps([settings, references, [person.name for person in people]])
+        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost))
+        work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
+        tracks = face_tracks(analysis, threshold, smoothing, work.choose)
+        settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
+        settings += [analysis.name, swapper.name]
+        swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
+        report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
+        return io.NodeOutput(swapped, report, ui=shown(report))

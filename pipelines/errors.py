@@ -42,3 +42,11 @@ class VideoError(LikenessError):
 
 class CancelledError(LikenessError):
     """The user stopped the work outside ComfyUI (inside, ComfyUI raises its own interrupt)."""
+
+
+class NotAgreedError(LikenessError):
+    """A file is not fetched because its licence was not agreed to."""
+
+
+class DownloadError(LikenessError):
+    """A file could not be fetched, or what arrived is not what the manifest lists."""

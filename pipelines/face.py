@@ -22,6 +22,9 @@ FloatArray = NDArray[np.float32]
 #: Dense mesh points (MediaPipe's numbering) that give the five points; the eyes are means of the two corners.
 MESH_LEFT_EYE, MESH_RIGHT_EYE, MESH_NOSE, MESH_LEFT_MOUTH, MESH_RIGHT_MOUTH = (33, 133), (362, 263), 1, 61, 291
 
+#: In `TrackedFrame.who`: nobody of the people asked for.
+NOBODY = -1
+
 
 def five_points(landmarks: FloatArray) -> FloatArray:
     """Five points from dense mesh landmarks.
@@ -126,12 +129,36 @@ class Faces:
 
 
 @dataclass(frozen=True, eq=False)
+class TrackedFrame:
+    """One frame of a video and who is in it.
+
+    picture: (H, W, 3) float in [0, 1]. faces: tracked ones, `track` is set. who: per face the number of the person it
+    was recognised as, -1 for nobody who was asked for. index: of the frame, from 0. time_s: when it shows.
+    cut: whether a new shot begins with it.
+    """
+
+    picture: Tensor
+    faces: tuple[Face, ...]
+    who: tuple[int, ...]
+    index: int
+    time_s: float
+    cut: bool = False
+
+    @property
+    def people(self) -> tuple[tuple[Face, int], ...]:
+        """The faces that are somebody, with who they are."""
+        return tuple((face, who) for face, who in zip(self.faces, self.who, strict=True) if who != NOBODY)
+
+
+@dataclass(frozen=True, eq=False)
 class FaceCrops:
     """Crops of faces together with the way back.
 
     images: (N, S, S, 3) float in [0, 1]. masks: (N, S, S) float in [0, 1] in crop space, 1 where the crop may
     change the picture. crop_from_image: (N, 2, 3) float64, maps picture px to crop px. frame: (N,) which picture of
     the batch each crop is from. faces: the faces the crops are of, in picture px. height, width: px of the pictures.
+    before: the crops as they were cut, when `images` still lie on the same pixels: what equals them does not touch the
+    picture; None when everything is new.
     """
 
     images: Tensor
@@ -141,6 +168,7 @@ class FaceCrops:
     faces: tuple[Face, ...]
     height: int
     width: int
+    before: Tensor | None = None
 
     def with_images(self, images: Tensor) -> FaceCrops:
         """The same crops with other pixels: (N, S', S', 3 or more), any size S'; the masks come along.
@@ -159,7 +187,8 @@ class FaceCrops:
         if masks.shape[1:] != images.shape[1:3] and len(masks):
             size = (images.shape[1], images.shape[2])
             masks = F.interpolate(masks[None], size=size, mode="bilinear", antialias=True)[0].clamp(0, 1)
-        return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices)
+        before = self.before if images.shape[1:3] == self.images.shape[1:3] else None
+        return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices, before=before)
 
     def with_masks(self, masks: Tensor) -> FaceCrops:
         """The same crops with other masks: (N or 1 for all, h, w) float in [0, 1], of any size."""

@@ -15,7 +15,7 @@ from torch import nn
 
 from .errors import MissingPackageError, WrongWeightsError
 from .runtime import Handle, Runtime
-from .weights import Manifest, WeightsEntry, find, locate, verify
+from .weights import Manifest, WeightsEntry, as_recorded, find, locate, verify
 
 __all__ = ["Handle", "Registry", "Runtime", "open_onnx_session"]
 
@@ -41,7 +41,7 @@ class Registry:
 
     def find(self, weights_id: str) -> Path | None:
         """Where the file of an id lies, or None: what `backend = auto` asks. Raises as `weights.find`."""
-        return find(self.manifest.entry(weights_id), self.runtime)
+        return find(as_recorded(self.manifest.entry(weights_id), self.runtime), self.runtime)
 
     def load(self, weights_id: str, build: Callable[[Path], nn.Module], dtype: torch.dtype = torch.float32) -> Handle:
         """The shared torch model of a weights file.
@@ -90,7 +90,7 @@ class Registry:
         return self._shared((str(path.resolve()), f"{stat.st_size}:{stat.st_mtime_ns}", variant), make)
 
     def _verified(self, weights_id: str) -> tuple[Path, str, WeightsEntry]:
-        entry = self.manifest.entry(weights_id)
+        entry = as_recorded(self.manifest.entry(weights_id), self.runtime)
         path = locate(entry, self.runtime)
         return path, verify(entry, path), entry
 

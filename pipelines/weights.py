@@ -5,9 +5,10 @@ Nothing here downloads. What is missing is an error that says file, folder, size
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast
@@ -15,6 +16,11 @@ from typing import Any, Literal, Protocol, cast
 from .errors import InputError, MissingWeightsError, WrongWeightsError
 
 ROOT = Path(__file__).resolve().parents[1]
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+#: The name of `record_path`.
+RECORD = "fetched.json"
 
 #: "yes" and "no" are what the licence says; "unknown" is a licence that does not say.
 CommercialUse = Literal["yes", "no", "unknown"]
@@ -63,10 +69,31 @@ class WeightsEntry:
 
 
 @dataclass(frozen=True)
+class Archive:
+    """A published zip of several weights files, for `fetch` only; the code asks for the files it contains.
+
+    folder: where its files belong, below ComfyUI/models. contains: ids of the weights in it. The rest as in
+    `WeightsEntry`.
+    """
+
+    id: str
+    file: str
+    folder: str
+    urls: tuple[str, ...]
+    size_bytes: int
+    sha256: str
+    licence: str
+    commercial_use: CommercialUse
+    contains: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True)
 class Manifest:
-    """The one list of weights files."""
+    """The one list of weights files, and of the archives that some of them are published in."""
 
     entries: tuple[WeightsEntry, ...]
+    archives: tuple[Archive, ...] = ()
 
     @staticmethod
     def load(path: Path = ROOT / "weights_manifest.json") -> Manifest:
@@ -75,18 +102,22 @@ class Manifest:
         path: the pack's own list unless given. Raises InputError for a file that is no manifest.
         """
         try:
-            records = json.loads(path.read_text(encoding="utf-8"))["weights"]
-            return Manifest(tuple(_parse(record) for record in records))
+            lists = json.loads(path.read_text(encoding="utf-8"))
+            archives = tuple(_parse_archive(record) for record in lists.get("archives", ()))
+            return Manifest(tuple(_parse(record) for record in lists["weights"]), archives)
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(f"{path} is no weights manifest: {error!r}. Restore the file of the pack.") from error
 
     def entry(self, weights_id: str) -> WeightsEntry:
-        """The entry of an id. Raises InputError, naming the ids there are, for one that is not listed."""
+        """The entry of an id. Raises InputError, naming the nearest ids, for one that is not listed."""
         for entry in self.entries:
             if entry.id == weights_id:
                 return entry
-        known = ", ".join(entry.id for entry in self.entries)
-        raise InputError(f"There are no weights with the id {weights_id!r}. The manifest lists: {known}.")
+        known = difflib.get_close_matches(weights_id, [entry.id for entry in self.entries], n=5, cutoff=0.0)
+        raise InputError(
+            f"There are no weights with the id {weights_id!r}. Of the {len(self.entries)} that the manifest lists the "
+            f"nearest are: {', '.join(known)}."
+        )
 
 
 def _parse(record: dict[str, Any]) -> WeightsEntry:
@@ -107,6 +138,46 @@ def _parse(record: dict[str, Any]) -> WeightsEntry:
         source=record["source"],
         about_bytes=record["about_bytes"],
     )
+
+
+def _parse_archive(record: dict[str, Any]) -> Archive:
+    names = ("id", "file", "folder", "sha256", "licence", "commercial_use", "source")
+    return Archive(
+        **{name: record[name] for name in names},
+        urls=tuple(record["urls"]),
+        size_bytes=record["bytes"],
+        contains=tuple(record["contains"]),
+    )
+
+
+def target(entry: WeightsEntry | Archive, runtime: ModelFolders) -> Path:
+    """Where a file that is missing belongs: the first of the user's folders for it."""
+    folders = runtime.model_folders(entry.folder)
+    folder = folders[0] if folders else Path("ComfyUI/models") / entry.folder
+    return folder / entry.file
+
+
+def record_path(runtime: ModelFolders) -> Path:
+    """The file that keeps the hashes, at their first download, of weights whose publisher states none."""
+    folders = runtime.model_folders("likeness")
+    return (folders[0] if folders else Path("ComfyUI/models/likeness")) / RECORD
+
+
+def as_recorded(entry: WeightsEntry, runtime: ModelFolders) -> WeightsEntry:
+    """The entry with the size and sha256 of its first download where the manifest knows none.
+
+    Raises InputError for a record that cannot be read: a hash that went missing must not pass for one never taken.
+    """
+    if entry.sha256 is not None or entry.embedded:
+        return entry
+    path = record_path(runtime)
+    if not path.is_file():
+        return entry
+    try:
+        known = json.loads(path.read_text(encoding="utf-8")).get(entry.id)
+        return entry if known is None else replace(entry, size_bytes=known["bytes"], sha256=known["sha256"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error!r}): restore it, or delete it to trust the files anew.") from error
 
 
 def places(entry: WeightsEntry, runtime: ModelFolders) -> tuple[Path, ...]:
@@ -150,11 +221,9 @@ def locate(entry: WeightsEntry, runtime: ModelFolders) -> Path:
             f"{entry.file} belongs to this pack but {ROOT / entry.folder} does not have it: "
             "the installation is incomplete. Install the pack again, or run `git checkout .` in its folder."
         )
-    target = runtime.model_folders(entry.folder)
-    folder = target[0] if target else Path("ComfyUI/models") / entry.folder
     urls = " or ".join(entry.urls) or "its publisher"
     raise MissingWeightsError(
-        f"{entry.file} ({entry.size_text}) is missing. It belongs into {folder}. "
+        f"{entry.file} ({entry.size_text}) is missing. It belongs into {target(entry, runtime).parent}. "
         f"Fetch it with `./likeness fetch {entry.id}`, or put it there yourself from {urls}. "
         f"Licence: {entry.licence} (commercial use: {entry.commercial_use})."
     )
@@ -187,12 +256,24 @@ def _content_hash(path: str, size_bytes: int, mtime_ns: int) -> str:
 
 
 def _wrong(entry: WeightsEntry, path: Path) -> WrongWeightsError:
-    way_out = (
-        "Install the pack again, or run `git checkout .` in its folder."
-        if entry.embedded
-        else f"Move it away and run `./likeness fetch {entry.id}`: it may be cut off, or another model of that name."
-    )
     return WrongWeightsError(
         f"{path} has another content than {entry.id}: {path.stat().st_size} bytes with sha256 {content_hash(path)}, "
-        f"expected {entry.size_bytes} bytes with sha256 {entry.sha256}. {way_out}"
+        f"expected {entry.size_bytes} bytes with sha256 {entry.sha256}. {_way_out(entry, path)}"
     )
+
+
+def _way_out(entry: WeightsEntry, path: Path) -> str:
+    if entry.embedded:
+        return "Install the pack again, or run `git checkout .` in its folder."
+    if is_lfs_pointer(path):
+        return f"It is only a Git LFS pointer: run `git lfs pull`, or delete it and run `./likeness fetch {entry.id}`."
+    return (
+        f"Move it away and run `./likeness fetch {entry.id}`: it may be cut off, or another model of that name. "
+        f"Where models/likeness/{RECORD} names it, its publisher states no hash: that of the first download counts."
+    )
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what Git leaves of a large file where Git LFS is not installed."""
+    with path.open("rb") as file:
+        return file.read(len(_LFS)) == _LFS

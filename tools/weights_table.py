@@ -17,7 +17,9 @@ README = ROOT / "README.md"
 TABLE_BEGIN, TABLE_END = "<!-- weights: begin -->", "<!-- weights: end -->"
 HEAD = "| For | File | Size | Folder below `ComfyUI/models` | Licence (commercial use) | How to get it |"
 TOWERS = "Encoders that several of them read pictures with"
+PARSERS = "Face parsers, in *Load Face Parser*"
 RECOGNISERS = "Recognisers, in *Load Face Analysis*"
+LIVEPORTRAIT = "LivePortrait, in *Load LivePortrait* (their safetensors conversions are read too)"
 RECOGNISER_FILES = ("insightface_scrfd_10g", "insightface_glintr100", "insightface_w600k_r50", "arc2face_arcface")
 
 
@@ -25,13 +27,17 @@ def table() -> str:
     """One row per file: adapters in the order of their families, then encoders and recognisers."""
     from likeness.pipelines.adapters.families import FAMILIES
     from likeness.pipelines.adapters.published import ADAPTER_FILES, FILES_BESIDE, TOWER_FILES
+    from likeness.pipelines.identity.parsing import PARSERS as PARSER_KINDS
+    from likeness.pipelines.render.liveportrait.files import NETWORK_FILES
     from likeness.pipelines.weights import Manifest
 
     manifest = Manifest.load()
     groups: list[tuple[str, Iterable[str]]] = [
         (family.title, (*ADAPTER_FILES[family.name], *FILES_BESIDE.get(family.name, ()))) for family in FAMILIES
     ]
-    groups += [(TOWERS, TOWER_FILES.values()), (RECOGNISERS, RECOGNISER_FILES)]
+    parsers = [kind.weights_id for kind in PARSER_KINDS]
+    groups += [(TOWERS, TOWER_FILES.values()), (PARSERS, parsers), (RECOGNISERS, RECOGNISER_FILES)]
+    groups.append((LIVEPORTRAIT, [file.published for file in NETWORK_FILES]))
     lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
     for title, ids in groups:
         for number, weights_id in enumerate(ids):
@@ -41,8 +47,7 @@ def table() -> str:
 
 def _row(title: str, entry: Any) -> str:
     link = f"[download]({entry.urls[0]})"
-    # a file is only fetched where its content can be checked
-    how = f"`./likeness fetch {entry.id}`, {link}" if entry.sha256 else link
+    how = f"`./likeness fetch {entry.id}`, {link}"
     licence = f"{entry.licence} ({entry.commercial_use})"
     return f"| {title} | `{entry.file}` | {entry.size_text} | `{entry.folder}` | {licence} | {how} |"
 

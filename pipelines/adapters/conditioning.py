@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..identity.face_parts import part_masks
 from ..identity.identity import Identity
 from . import arc2face
-from .consistentid import CAPTION, PARTS, ConsistentIdProjector
+from .consistentid import CAPTION, ConsistentIdProjector
 from .family import mean_rows
 from .fastcomposer import SubjectProjector
-from .features import Sources, host_features, person_features, person_vectors
+from .features import Sources, host_features, parser_of, person_features, person_vectors
 from .fuse import FuseModule
+from .kept_parts import face_part_pictures
 from .library import LoadedAdapter
 from .photomaker import PictureEncoder, picture_tokens
 from .pictures import RECIPES, normalised, resized
@@ -171,7 +171,8 @@ def _mark_and_fuse(
 def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sources) -> Changed:
     """Parts of the best reference fused into the words that name them; the caption is added where there are none."""
     person, adapter = _only_one("ConsistentID", wish), loaded.adapter
-    words = {part: clip.tokenize(part) for part in PARTS}
+    masks, how = face_part_pictures(person, parser_of(sources))
+    words = {part: clip.tokenize(part) for part in masks}
     text = wish.text
     places = _part_places(clip.tokenize(text), words)
     if not places:
@@ -180,7 +181,7 @@ def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources:
     ordered = sorted(places.items(), key=lambda entry: entry[1])
     need = adapter.family.vision
     assert need is not None
-    pixels = torch.cat([_part_pixels(person, part, need.size_px) for part, _ in ordered])
+    pixels = torch.cat([_part_pixels(person, masks[part], need.size_px) for part, _ in ordered])
     seen = host_features(adapter.family.title, need, sources.tower, pixels)
     plain = clip.encode_from_tokens_scheduled(clip.tokenize(text))
     projector = cast(ConsistentIdProjector, loaded.ready().projector)
@@ -194,24 +195,23 @@ def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources:
             fused = projector.FacialEncoder(prompt.to(device).float(), marks, seen.to(device)[None], present)
         own.append([fused.to(prompt), dict(values)])
     parts = ", ".join(part for part, _ in ordered)
-    return Changed(own, plain, f"{parts} of {person.name} fused into their words")
+    return Changed(own, plain, f"{parts} of {person.name}, cut out by {how}, fused into their words")
 
 
 def _part_places(tokens: Prompt, words: dict[str, Prompt]) -> dict[str, int]:
-    """Part → position of its word. Ears have no landmarks and so no picture."""
+    """Part → position of its word."""
     found: dict[str, int] = {}
     for part, word in words.items():
         key = next(iter(tokens))
         place = find_word(tokens[key], words_of(word[key]))
-        if place is not None and part != "ears":
+        if place is not None:
             found[part] = place.chunk * len(tokens[key][place.chunk]) + place.index
     return found
 
 
-def _part_pixels(person: Identity, part: str, size_px: int) -> Tensor:
-    """(1, 3, S, S): the best reference with everything but one part black."""
-    best = slice(person.best, person.best + 1)
-    masked = person.pictures()[best] * part_masks(person, part)[best].unsqueeze(-1)
+def _part_pixels(person: Identity, mask: Tensor, size_px: int) -> Tensor:
+    """(1, 3, S, S): the best reference with everything but a mask (512, 512) black."""
+    masked = person.pictures()[person.best][None] * mask[None, ..., None]
     return normalised(resized(masked.permute(0, 3, 1, 2), size_px), RECIPES["whole"])
 
 

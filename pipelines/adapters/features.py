@@ -14,12 +14,14 @@ from torch import Tensor
 
 from ..errors import EncoderMismatchError, InputError, MissingWeightsError
 from ..identity.analysis import FaceAnalysis
-from ..identity.face_parts import aligned_references, part_masks
+from ..identity.face_parts import realigned
 from ..identity.identity import Identity, ensure_encoded
+from ..identity.parsing import FaceParser, present_parser
 from ..registry import Registry
 from .checkpoint import read_checkpoint
 from .encoders.eva02 import build_eva02_from
 from .family import Family, Features, VectorNeed, VisionNeed
+from .kept_parts import kept_parts
 from .pictures import RECIPES, blank_pixels, prepare
 from .pulid import join_vectors
 
@@ -70,8 +72,9 @@ class Sources:
     """Where features come from, besides the identity.
 
     registry: has the towers that the pack runs itself. tower: of the host, or None. analysis: encodes people anew who
-    lack the vector. kept: (R, S, S) or (1, S, S) in [0, 1], face and hair in the reference pictures, instead of an
-    outline from landmarks. given: (R, n, c) or (R, c), what an encoder saw that the pack does not run.
+    lack the vector. kept: (R, 512, 512) or (1, 512, 512) in [0, 1], face and hair in the reference pictures. given:
+    (R, n, c) or (R, c), what an encoder saw that the pack does not run. parser: tells parts of the pictures apart
+    where no mask is given; None is the one whose file is present, or an outline from landmarks.
     """
 
     registry: Registry
@@ -79,6 +82,7 @@ class Sources:
     analysis: FaceAnalysis | None = None
     kept: Tensor | None = None
     given: Tensor | None = None
+    parser: FaceParser | None = None
 
 
 def person_features(family: Family, identity: Identity, sources: Sources) -> tuple[Features, str]:
@@ -134,18 +138,22 @@ def person_vectors(need: VectorNeed, title: str, identity: Identity, analysis: F
     return (raw / lengths).astype(np.float32)
 
 
+def parser_of(sources: Sources) -> FaceParser | None:
+    """The connected parser, else the one whose file is present."""
+    return sources.parser or present_parser(sources.registry)
+
+
 def _pixels(need: VisionNeed, identity: Identity, sources: Sources) -> tuple[Tensor, str]:
     """(R, 3, S, S) as a tower reads them, and what was cut away how."""
     recipe = RECIPES[need.picture]
-    pictures = aligned_references(identity, recipe.template, need.size_px)
-    if recipe.keep == "all":
-        return prepare(need, pictures), f"{len(pictures)} picture(s)"
-    kept, how = sources.kept, "the given mask"
-    if kept is None:
-        kept, how = part_masks(identity, "face" if recipe.keep == "face" else "head"), "an outline from the landmarks"
-    elif len(kept) == 1:
-        kept = kept.expand(len(identity), -1, -1)
-    return prepare(need, pictures, kept), f"{len(pictures)} picture(s), {recipe.keep} cut out by {how}"
+    cuts = bool(recipe.parsed) and sources.kept is None
+    parser = parser_of(sources) if cuts else None
+    kept, how = kept_parts(recipe, identity, sources.kept, parser)
+
+    def align(pictures: Tensor) -> Tensor:
+        return realigned(identity, pictures, recipe.template, need.size_px)
+
+    return prepare(need, identity.pictures(), kept, align), f"{len(identity)} picture(s){how}"
 
 
 def _eva02(

@@ -71,7 +71,7 @@ def _crop_one(
     region, matrix = _visible_region(image, matrix, size_hw, 2**halvings)
     pixels = region.permute(2, 0, 1)[None].float()
     for _ in range(halvings):
-        pixels, matrix = _halve(pixels, matrix)
+        pixels, matrix = halve(pixels, matrix)
     grid = sampling_grid(matrix[None], size_hw, (pixels.shape[2], pixels.shape[3])).to(pixels.device)
     return F.grid_sample(pixels, grid, mode=kernel, padding_mode=padding, align_corners=True)[0].permute(1, 2, 0)
 
@@ -107,8 +107,11 @@ def _visible_region(
     return image[y0:y1, x0:x1], shifted
 
 
-def _halve(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
-    """Means of two by two pixels (of what is left at an odd edge), and the transform from them."""
+def halve(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray[np.float64]]:
+    """Means of two by two pixels (of what is left at an odd edge), and the transform from them.
+
+    pixels: (1, C, h, w). matrix: (2, 3), from these pixels to anything. Returns the same of the halved picture.
+    """
     # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
     offset = matrix[:, 2] + matrix[:, :2] @ np.array([0.5, 0.5])
     if pixels.shape[2] % 2 or pixels.shape[3] % 2:

@@ -49,11 +49,16 @@ def aligned_references(identity: Identity, template: str, size_px: int) -> Tenso
 
     template: name in `geometry.templates`. size_px: side of the pictures. What the stored crop does not show is black.
     """
+    return realigned(identity, identity.pictures(), template, size_px)
+
+
+def realigned(identity: Identity, pictures: Tensor, template: str, size_px: int) -> Tensor:
+    """(R, size, size, 3): changed reference pictures (R, 512, 512, 3) in another alignment; as `aligned_references`."""
     if template == CROP_TEMPLATE:
-        return identity.pictures()
+        return pictures
     faces = identity.faces()
     matrices = np.stack([crop_from_image(face, template, size_px) for _, face in faces])
-    return crop_pictures(identity.pictures(), tuple(index for index, _ in faces), matrices, (size_px, size_px))
+    return crop_pictures(pictures, tuple(index for index, _ in faces), matrices, (size_px, size_px))
 
 
 def _mask(landmarks: FloatArray, part: str) -> Tensor:

@@ -54,7 +54,9 @@ def crop_faces(
                 raise InputError("The mask 'face' needs dense landmarks and this face has five points: use 'box'.")
             points = transform_mesh(stacked[row], face.landmarks)
             masks[row] *= region_mask(points, (size, size), ("face",), grow * size, feather * size)
-    return FaceCrops(crops, masks, stacked, frame, tuple(face for _, face in found), faces.height, faces.width)
+    return FaceCrops(
+        crops, masks, stacked, frame, tuple(face for _, face in found), faces.height, faces.width, before=crops
+    )
 
 
 def check_pictures(images: Tensor, faces: Faces) -> None:

@@ -12,13 +12,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import FaceCrops
-from ..geometry.transforms import Matrix
-from ..geometry.warp import crop_pictures
-from .colour import COLOUR_MATCHES, ColourMatch, match_colour
+from .colour import COLOUR_MATCHES, ColourMatch
 from .grain import match_grain
 from .light import linear_from_srgb, srgb_from_linear
 from .membrane import membrane
-from .place import Region, bring_back, mask_window, reach, whole_shift, windowed
+from .patch import Frame, Patch, patch_of
 from .pyramid import blend_bands
 from .seam import seam_mask
 
@@ -31,7 +29,7 @@ _OVERSHOOTING = ("multiband", "poisson")
 Order = Literal["as_given", "larger_on_top"]
 ORDERS: tuple[Order, ...] = ("as_given", "larger_on_top")
 
-#: A crop's pixel counts as changed from this difference on (a quarter of an 8-bit step).
+#: Grain is added where a face changes the picture by more than this (a quarter of an 8-bit step).
 _UNCHANGED = 1e-3
 
 
@@ -75,24 +73,30 @@ def stitch_faces(
     `images` to write to instead of a new one.
 
     Returns the pictures and the mask used (B, H, W). Outside the mask they are the input bit for bit; where a crop is
-    what `crop_pictures` makes of the input, they are the input: concretely current + m * ((crop - u * original) brought
-    back - (1 - u brought back) * current), `original` being the picture's own crop and `u` 1 where the two agree.
+    what was cut, they are the input: concretely current + m * (1 - u) * (crop - current), all brought back onto the
+    picture's pixels, with `u` 1 where a crop still is `crops.before`.
     Raises InputError when pictures, crops or mask do not belong together.
     """
     finish = finish or Finish()
     _check(images, crops, blend, mask)
     if out is None:
-        out = images.clone()
-    elif out.shape == images.shape and out.dtype == images.dtype:
-        out.copy_(images)
-    else:
+        out = torch.empty_like(images)
+    elif out.shape != images.shape or out.dtype != images.dtype:
         raise InputError(f"The buffer is {tuple(out.shape)} {out.dtype}, the pictures {tuple(images.shape)}.")
-    # numpy's zeros cost nothing until they are written to
-    used = torch.from_numpy(np.zeros(images.shape[:3], dtype=np.float32)).to(images)
+    # numpy's zeros cost nothing where nothing is written to them
+    used = torch.from_numpy(np.zeros(images.shape[:3], dtype=np.float32)).to(images.device)
+    frames = [Frame(*parts) for parts in zip(images, out, used, strict=True)]
     for row in _order(crops, finish.order):
         index = crops.frame[row]
+        plain = blend == "alpha" and finish.grain == 0 and not finish.linear_light
         limit = None if mask is None else mask[index]
-        _paste(out[index], used[index], images[index], crops, row, blend, limit, finish)
+        patch = patch_of(frames[index], crops, row, finish.colour, limit, tight=plain)
+        if patch is not None and plain:
+            patch.mix()
+        elif patch is not None:
+            _blend(patch, blend, finish, row)
+    for frame in frames:
+        frame.copy_to(crops.height)
     return out, used
 
 
@@ -123,78 +127,27 @@ def _check(images: Tensor, crops: FaceCrops, blend: str, mask: Tensor | None) ->
         )
 
 
-def _paste(
-    out: Tensor,
-    used: Tensor,
-    picture: Tensor,
-    crops: FaceCrops,
-    row: int,
-    blend: Blend,
-    limit: Tensor | None,
-    finish: Finish,
-) -> None:
-    crop, mask, matrix = crops.images[row], crops.masks[row], crops.crop_from_image[row]
-    if mask.shape != crop.shape[:2]:
-        mask = F.interpolate(mask[None, None], size=crop.shape[:2], mode="bilinear", align_corners=False)[0, 0]
-    region = reach(mask, matrix, picture.shape[0], picture.shape[1])
-    if region is None:
-        return
-    x0, y0, x1, y1 = region
-    before, current = picture[y0:y1, x0:x1, :3], out[y0:y1, x0:x1, :3]
-    below = used[y0:y1, x0:x1]
+def _blend(patch: Patch, blend: Blend, finish: Finish, seed: int) -> None:
+    """Put one crop into its picture in any other way than mixing it in pixel by pixel."""
+    frame, (x0, y0, x1, y1) = patch.frame, patch.region
+    frame.copy_to(y1)
+    before, current = frame.picture[y0:y1, x0:x1, :3], frame.out[y0:y1, x0:x1, :3]
     base = linear_from_srgb(current) if finish.linear_light else current
-    change, alpha = _change(picture, base, below, crop, mask, matrix, region, finish)
-    if limit is not None:
-        alpha = alpha * limit[y0:y1, x0:x1]
+    new, opacity, alpha = patch.whole()
+    change = ((linear_from_srgb(new) if finish.linear_light else new) - base) * opacity[..., None]
     if finish.grain > 0:
-        change = _with_grain(base, change, before, alpha, row, finish)
+        change = _with_grain(base, change, before, alpha, seed, finish)
     if blend == "seam":
         alpha = seam_mask(change, alpha)
-    closed = (x0 == 0, x1 == picture.shape[1], y0 == 0, y1 == picture.shape[0])
+    closed = (x0 == 0, x1 == frame.picture.shape[1], y0 == 0, y1 == frame.picture.shape[0])
     mixed = base + _mixed(change, alpha, blend, closed)
     if finish.linear_light:
         # the way to light and back rounds; where nothing changes it must not
         mixed = current + (srgb_from_linear(mixed) - srgb_from_linear(base))
     if blend in _OVERSHOOTING:
         mixed = mixed.clamp(min(0.0, float(before.min())), max(1.0, float(before.max())))
-    out[y0:y1, x0:x1, :3] = torch.where(alpha[..., None] > 0, mixed, current)
-    torch.maximum(below, alpha, out=below)
-
-
-def _change(
-    picture: Tensor,
-    base: Tensor,
-    below: Tensor,
-    crop: Tensor,
-    mask: Tensor,
-    matrix: Matrix,
-    region: Region,
-    finish: Finish,
-) -> tuple[Tensor, Tensor]:
-    """What full opacity adds to the current picture (h, w, 3), and the opacity (h, w), both on its own grid."""
-    x0, y0, x1, y1 = region
-    shift = whole_shift(matrix)
-    if shift is not None:
-        window = (slice(y0 + shift[1], y1 + shift[1]), slice(x0 + shift[0], x1 + shift[0]))
-        crop, mask = crop[window], mask[window]
-        original = picture[y0:y1, x0:x1, :3]
-    else:
-        window = mask_window(mask)
-        size_hw = (crop.shape[0], crop.shape[1])
-        original = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size_hw, padding="border")[0]
-        crop, mask, original, matrix = crop[window], mask[window], original[window], windowed(matrix, window)
-    crop = match_colour(crop, original, mask, finish.colour)
-    if shift is not None and not bool((below > 0).any()):
-        # on the picture's own grid an unchanged pixel is the same number, so that only other faces' work needs care
-        return (linear_from_srgb(crop) if finish.linear_light else crop) - base, mask
-    unchanged = torch.exp(-(((crop - original).abs().amax(-1, keepdim=True) / _UNCHANGED) ** 2))
-    if finish.linear_light:
-        crop, original = linear_from_srgb(crop), linear_from_srgb(original)
-    if shift is not None:
-        return crop - torch.lerp(base, original, unchanged), mask
-    joined = torch.cat([crop - unchanged * original, 1 - unchanged, mask[..., None]], -1)
-    placed = bring_back(joined, matrix, region)
-    return placed[..., :3] - placed[..., 3:4] * base, placed[..., 4]
+    frame.out[y0:y1, x0:x1, :3] = torch.where(alpha[..., None] > 0, mixed, current)
+    frame.use(patch.region, alpha)
 
 
 def _with_grain(base: Tensor, change: Tensor, before: Tensor, alpha: Tensor, seed: int, finish: Finish) -> Tensor:

@@ -69,24 +69,27 @@ def region_mask(
     mask = torch.from_numpy(covered)[None, None]
     steps = round(abs(grow_px))
     if steps:
-        mask = _dilate(mask, steps) if grow_px > 0 else 1 - _dilate(1 - mask, steps)
+        mask = dilated(mask, steps) if grow_px > 0 else 1 - dilated(1 - mask, steps)
     return soften(mask, feather_px)[0, 0]
 
 
 def soften(mask: Tensor, feather_px: float) -> Tensor:
-    """A (N, 1, h, w) mask with a border `feather_px` wide: concretely a Gaussian of a quarter of that width."""
+    """A (N, 1, h, w) mask with a border `feather_px` wide: concretely a Gaussian of a quarter of that width, cut at 2.5
+    of its standard deviations."""
     sigma = feather_px / 4
     if sigma < 0.3:
         return mask
-    radius = int(3 * sigma + 1)
+    radius = max(1, round(2.5 * sigma))
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, dtype=mask.dtype) / sigma) ** 2)
     taps = taps / taps.sum()
     padded = F.pad(mask, (radius, radius, radius, radius), mode="replicate")
-    return F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1)).clamp(0, 1)
+    soft = F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1)).clamp(0, 1)
+    # rounding must not leave the inside a little short of 1, nor the outside a little above 0
+    return torch.where(soft > 1 - 1e-5, torch.ones_like(soft), torch.where(soft < 1e-5, torch.zeros_like(soft), soft))
 
 
-def _dilate(mask: Tensor, steps: int) -> Tensor:
-    """Grown by `steps` px; square and cross alternate, so that a circle stays nearly round."""
+def dilated(mask: Tensor, steps: int) -> Tensor:
+    """A mask (N, 1, h, w) grown by `steps` px; square and cross alternate, so that a circle stays nearly round."""
     for step in range(steps):
         if step % 5 < 2:
             mask = F.max_pool2d(mask, 3, 1, 1)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
-from ..face import Face, FloatArray
+from ..face import Face, FloatArray, TrackedFrame
 from ..identity.analysis import Recogniser
 from ..identity.assign import best_people
 from ..identity.identity import Identity, likeness
@@ -23,8 +25,9 @@ class TrackedSwap:
     """Puts identities onto tracked people.
 
     identities: whom the people become. people: who they are, in the same order; empty when the only identity goes onto
-    everybody. min_probability: least probability that a track is one of the people. Raises InputError when there are
-    several identities but not as many people, EncoderMismatchError when a person lacks the recogniser's vectors.
+    everybody. min_probability: least probability that a track is one of the people. batch: frames swapped at once.
+    Raises InputError when there are several identities but not as many people, EncoderMismatchError when a person
+    lacks the recogniser's vectors.
     """
 
     swapper: Swapper
@@ -34,6 +37,7 @@ class TrackedSwap:
     options: SwapOptions
     blend: Blend = "alpha"
     min_probability: float = 0.5
+    batch: int = 1
 
     def __post_init__(self) -> None:
         if not self.identities:
@@ -55,11 +59,19 @@ class TrackedSwap:
         chances[:, sorted(taken)] = 0.0
         return best_people(chances, self.min_probability)
 
-    def change(self, picture: Tensor, people: Sequence[tuple[Face, int]]) -> Tensor:
-        """The picture (H, W, 3) with everybody swapped; nearer (larger) faces lie over farther ones."""
-        ordered = sorted(people, key=lambda found: (found[0].area_px, found[0].track))
-        batch = picture[None]
-        crops = swap_faces(
-            self.swapper, batch, [(0, face, self.identities[who]) for face, who in ordered], self.options
-        )
-        return stitch_faces(batch, crops, self.blend)[0][0]
+    def change(self, frames: Sequence[TrackedFrame]) -> Sequence[Tensor]:
+        """The pictures (H, W, 3) with everybody swapped; nearer (larger) faces lie over farther ones."""
+        batch = torch.stack([frame.picture for frame in frames]) if len(frames) > 1 else frames[0].picture[None]
+        people: list[tuple[int, Face, Identity]] = []
+        for row, frame in enumerate(frames):
+            ordered = sorted(frame.people, key=lambda found: (found[0].area_px, found[0].track))
+            people += [(row, face, self.identities[who]) for face, who in ordered]
+        crops = swap_faces(self.swapper, batch, people, self.options)
+        return list(stitch_faces(batch, crops, self.blend)[0])
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Nothing: every frame is swapped for itself."""
+        return {}
+
+    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Nothing to remember."""

@@ -1,137 +1,125 @@
-"""A frame processor for whatever is done to faces: finds, tracks and steadies them, and locks who each of them is."""
+"""A frame processor for whatever is done to faces: tracked frames go to a work, several at once where it likes."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from torch import Tensor
 
-from ..face import Face, Faces, FloatArray
-from .association import Appearance, State
-from .steady import Smoothing
-from .tracking import FaceStream
-
-#: Nobody of the people asked for.
-NOBODY = -1
+from ..face import Face, TrackedFrame
+from .association import State, under
+from .face_tracks import FaceTracks
+from .processing import Frame
+from .steady import packed, unpacked
 
 
-class FaceStage(Protocol):
-    """What is done to the faces of a frame."""
+class FaceWork(Protocol):
+    """What is done to the faces of a video: swapping, restoring, masking, animating."""
 
-    def choose(self, vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
-        """Who each face is, given its track's mean vector (T, D) so far; -1 is nobody. taken: who is in the frame."""
+    @property
+    def batch(self) -> int:
+        """How many frames it likes to get at once; the last ones of a video may be fewer."""
         ...
 
-    def change(self, picture: Tensor, people: Sequence[tuple[Face, int]]) -> Tensor:
-        """The picture (H, W, 3) with faces changed, each given with who it is."""
+    def change(self, frames: Sequence[TrackedFrame]) -> Sequence[Tensor]:
+        """One picture (H, W, 3) per frame, in order; the same object where nothing is changed.
+
+        frames: consecutive but for those in which nobody is asked for: these pass by themselves.
+        """
         ...
-
-
-class FaceFrames:
-    """Tracks the faces of a video and hands them, with who they are, to a stage.
-
-    find: detects the faces of pictures (1, H, W, 3). appearance: tells people apart. smoothing: see `FaceStream`. Who a
-    track is is decided by all that was seen of it, and once it is somebody it stays so until it ends. A frame in which
-    nothing is changed passes as it is.
-    """
-
-    def __init__(
-        self,
-        find: Callable[[Tensor], Faces],
-        appearance: Appearance,
-        stage: FaceStage,
-        smoothing: Smoothing = "zero_lag",
-    ) -> None:
-        self._find = find
-        self._stage = stage
-        self._stream = FaceStream(appearance, smoothing)
-        self._pictures: deque[Tensor] = deque()
-        self._pushed = 0
-        self._analysed = 0
-        self._who: dict[int, int] = {}
-        self._judged: dict[int, int] = {}
-        self.seen: Counter[int] = Counter()
-        self.empty = 0
-
-    def push(self, frame: Tensor) -> Sequence[Tensor]:
-        """The next frame; returns those finished by it."""
-        index, self._pushed = self._pushed, self._pushed + 1
-        self._pictures.append(frame)
-        if index < self._analysed:  # pushed once more after `restore`
-            self._stream.show(index, frame)
-            return []
-        self._analysed += 1
-        found = self._find(frame[None])
-        return [self._changed(faces) for faces in self._stream.push(frame, found.frames[0])]
-
-    def finish(self) -> Sequence[Tensor]:
-        """The frames still held back."""
-        return [self._changed(faces) for faces in self._stream.finish()]
-
-    def _changed(self, faces: tuple[Face, ...]) -> Tensor:
-        picture = self._pictures.popleft()
-        self._judge([face.track for face in faces])
-        self.seen.update(face.track for face in faces)
-        self.empty += not faces
-        people = [(face, self._who[face.track]) for face in faces if self._who.get(face.track, NOBODY) != NOBODY]
-        return self._stage.change(picture, people) if people else picture
-
-    def _judge(self, tracks: Sequence[int]) -> None:
-        """Ask who the tracks are that are nobody yet and of which more was seen since they were asked about."""
-        known = self._stream.tracker.tracks
-        looks = {track: known[track].looks for track in tracks if track in known}
-        unsure = [t for t in looks if self._who.get(t, NOBODY) == NOBODY and self._judged.get(t) != looks[t]]
-        if not unsure:
-            return
-        taken = frozenset(self._who.get(track, NOBODY) for track in tracks) - {NOBODY}
-        chosen = self._stage.choose(np.stack([known[track].vector for track in unsure]), taken)
-        for track, person in zip(unsure, chosen, strict=True):
-            self._judged[track] = looks[track]
-            self._who[track] = person
-
-    def who(self) -> dict[int, int]:
-        """Per track who it was found to be; -1 is nobody."""
-        return dict(self._who)
-
-    def cuts(self) -> list[int]:
-        """The frames that begin a shot."""
-        return self._stream.cuts
 
     def state(self) -> State:
-        """Everything but pictures, as arrays."""
-        tracks = sorted(self.seen)
-        rows = [[t, self.seen[t], self._who.get(t, NOBODY), self._judged.get(t, -1)] for t in tracks]
-        found: State = {f"stream.{name}": value for name, value in self._stream.state().items()}
-        return found | {
-            "counters": np.array([self._pushed - len(self._pictures), self._analysed, self.empty], np.int64),
-            "tracks": np.array(rows, np.int64).reshape(-1, 4),
-            "cuts": np.array(self._stream.cuts, np.int64),
-        }
+        """What it remembers from frame to frame, as arrays; nothing that grows."""
+        ...
 
     def restore(self, state: State) -> None:
         """Go on where `state` was taken."""
-        prefix = "stream."
-        self._stream.restore({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
-        self._pushed, self._analysed, self.empty = (int(value) for value in state["counters"].tolist())
-        self._pictures.clear()
-        self.seen, self._who, self._judged = Counter(), {}, {}
-        for track, seen, who, judged in state["tracks"].tolist():
-            self.seen[int(track)], self._who[int(track)], self._judged[int(track)] = int(seen), int(who), int(judged)
-        self._stream.cuts = [int(cut) for cut in state["cuts"].tolist()]
+        ...
 
 
-def describe_people(frames: FaceFrames, names: Sequence[str]) -> str:
-    """Per track in how many frames it was and who it became. names: by the stage's numbers."""
-    who, seen = frames.who(), frames.seen
-    lines = [f"{len(seen)} person(s) tracked; {frames.empty} frame(s) without a face passed unchanged."]
-    for track, count in sorted(seen.items())[:20]:
-        person = who.get(track, NOBODY)
-        lines.append(f"track {track}, {count} frame(s): {names[person] if person != NOBODY else 'unchanged'}")
-    if len(seen) > 20:
-        lines.append(f"and {len(seen) - 20} more")
-    if frames.cuts():
-        lines.append(f"{len(frames.cuts())} cut(s), the first before frame {frames.cuts()[0]}.")
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class EachTracked:
+    """A work out of a function that changes a few tracked frames and remembers nothing."""
+
+    function: Callable[[Sequence[TrackedFrame]], Sequence[Tensor]]
+    batch: int = 1
+
+    def change(self, frames: Sequence[TrackedFrame]) -> Sequence[Tensor]:
+        return self.function(frames)
+
+    def state(self) -> State:
+        return {}
+
+    def restore(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What was tracked in a frame before an interrupt; its picture comes once more."""
+
+    faces: tuple[Face, ...]
+    who: tuple[int, ...]
+    cut: bool
+
+
+class FaceFrames:
+    """Hands the tracked faces of a video to a work.
+
+    tracks: finds and follows them. work: what is done to them. A frame in which nobody is asked for passes as it is.
+    """
+
+    def __init__(self, tracks: FaceTracks, work: FaceWork) -> None:
+        self.tracks = tracks
+        self._work = work
+        self._ready: list[TrackedFrame] = []
+        self._known: deque[_Known] = deque()
+
+    def push(self, frame: Frame) -> Sequence[Tensor]:
+        """The next frame; returns the pictures finished by it."""
+        if self._known:  # pushed once more after `restore`, and tracked already then
+            known = self._known.popleft()
+            self._ready.append(
+                TrackedFrame(frame.picture, known.faces, known.who, frame.index, frame.time_s, known.cut)
+            )
+            return []
+        return [picture for tracked in self.tracks.push(frame) for picture in self._add(tracked)]
+
+    def finish(self) -> Sequence[Tensor]:
+        """The pictures still held back."""
+        done = [picture for tracked in self.tracks.finish() for picture in self._add(tracked)]
+        return [*done, *self._flush()]
+
+    def _add(self, tracked: TrackedFrame) -> Sequence[Tensor]:
+        self._ready.append(tracked)
+        return self._flush() if len(self._ready) >= self._work.batch else []
+
+    def _flush(self) -> list[Tensor]:
+        ready, self._ready = self._ready, []
+        meant = [tracked for tracked in ready if tracked.people]
+        changed = iter(self._work.change(meant) if meant else [])
+        return [next(changed) if tracked.people else tracked.picture for tracked in ready]
+
+    def state(self) -> State:
+        """Everything but pictures, as arrays."""
+        found: State = {f"tracks.{name}": value for name, value in self.tracks.state().items()}
+        found |= {f"work.{name}": value for name, value in self._work.state().items()}
+        found["ready"] = np.array([[tracked.cut, len(tracked.faces)] for tracked in self._ready], np.int64)
+        for row, tracked in enumerate(self._ready):
+            found[f"who.{row}"] = np.array(list(zip((f.track for f in tracked.faces), tracked.who, strict=True)))
+            for place, face in enumerate(tracked.faces):
+                found |= packed(f"ready.{row}.{place}", face)
+        return found
+
+    def restore(self, state: State) -> None:
+        """Go on where `state` was taken: the frames that were inside then are pushed once more."""
+        self.tracks.restore(under(state, "tracks."))
+        self._work.restore(under(state, "work."))
+        self._ready, self._known = [], deque()
+        for row, (cut, count) in enumerate(state["ready"].reshape(-1, 2).tolist()):
+            people = [(int(track), int(who)) for track, who in state[f"who.{row}"].reshape(-1, 2).tolist()]
+            faces = tuple(unpacked(state, f"ready.{row}.{place}", people[place][0]) for place in range(int(count)))
+            self._known.append(_Known(faces, tuple(who for _, who in people), bool(cut)))

@@ -13,21 +13,24 @@ from ..errors import VideoError
 from .journal import Chunk, Journal
 from .pixels import pyav
 from .reader import Source, VideoFacts, Window, opened
+from .sound import Sound
 from .writer import disk_errors
 
 #: Sound that .mp4 holds and players expect in it; uncompressed sound goes into .mov, everything else into .mkv.
 _MP4_SOUND = {"aac", "mp3", "mp3float", "ac3", "eac3", "opus", "libopus", "flac", "alac", "mp2", "mp2float"}
 
 
-def suffix_for(facts: VideoFacts) -> str:
-    """The ending of a file that can hold the source's sound as it is."""
-    if all(name in _MP4_SOUND for name in facts.sound):
+def suffix_for(facts: VideoFacts, sound: Sound | None = None) -> str:
+    """The ending of a file that can hold the source's sound as it is, or the new one."""
+    if sound is not None or all(name in _MP4_SOUND for name in facts.sound):
         return ".mp4"
     return ".mov" if all(name in _MP4_SOUND or name.startswith("pcm_") for name in facts.sound) else ".mkv"
 
 
-def join(journal: Journal, source: Source, window: Window, facts: VideoFacts, target: Path) -> None:
-    """Write `target` from the finished chunks and the sound of the source, all at once by an atomic rename.
+def join(
+    journal: Journal, source: Source, window: Window, facts: VideoFacts, target: Path, sound: Sound | None = None
+) -> None:
+    """Write `target` from the finished chunks and the source's sound or a new one, all at once by an atomic rename.
 
     Raises VideoError when a segment is damaged or there is no room; nothing is left under the final name then.
     """
@@ -35,7 +38,7 @@ def join(journal: Journal, source: Source, window: Window, facts: VideoFacts, ta
     try:
         with disk_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-            _write(journal, source, window, facts, unfinished)
+            _write(journal, source, window, facts, unfinished, sound)
             with open(unfinished, "rb+") as file:
                 os.fsync(file.fileno())
             os.replace(unfinished, target)
@@ -43,7 +46,9 @@ def join(journal: Journal, source: Source, window: Window, facts: VideoFacts, ta
         unfinished.unlink(missing_ok=True)
 
 
-def _write(journal: Journal, source: Source, window: Window, facts: VideoFacts, path: Path) -> None:
+def _write(
+    journal: Journal, source: Source, window: Window, facts: VideoFacts, path: Path, new_sound: Sound | None
+) -> None:
     options = {} if path.suffix == ".mkv" else {"movflags": "use_metadata_tags+faststart"}
     with ExitStack() as stack:
         given = stack.enter_context(opened(source))
@@ -53,13 +58,11 @@ def _write(journal: Journal, source: Source, window: Window, facts: VideoFacts, 
             output.metadata[name] = value
         picture = output.add_stream_from_template(first.streams.video[0])
         picture.time_base = facts.time_base
-        sounds = {
-            stream.index: output.add_stream_from_template(stream)
-            for stream in given.streams.audio
-            if stream.codec_context is not None
-        }
         end_s = _end_s(journal.chunks, facts)
-        sound = _sound_packets(given, sounds, facts.origin_s, end_s, window)
+        if new_sound is not None:
+            sound = new_sound.packets(output, end_s - facts.origin_s)
+        else:
+            sound = _sound_packets(given, _copied_streams(given, output), facts.origin_s, end_s, window)
         waiting = next(sound, None)
         for packet in _picture_packets(journal, facts):
             while waiting is not None and waiting[0] <= float(packet.pts * facts.time_base):
@@ -70,6 +73,15 @@ def _write(journal: Journal, source: Source, window: Window, facts: VideoFacts, 
         while waiting is not None:
             output.mux(waiting[1])
             waiting = next(sound, None)
+
+
+def _copied_streams(given: Any, output: Any) -> dict[int, Any]:
+    """Index of a stream of sound -> the stream in `output` that its packets go to."""
+    return {
+        stream.index: output.add_stream_from_template(stream)
+        for stream in given.streams.audio
+        if stream.codec_context is not None
+    }
 
 
 def _end_s(chunks: list[Chunk], facts: VideoFacts) -> float:

@@ -124,8 +124,7 @@ class SteadyWindow:
         for moment in self._moments:
             for track, face in moment.faces.items():
                 name = f"face.{moment.index}.{track}"
-                found[name] = pack(face)
-                found[f"{name}.layout"] = np.array([*_layout(face), face.score], np.float64)
+                found |= packed(name, face)
                 found[f"{name}.patch"] = moment.patches[track]
         for track, filtered in self._filters.items():
             found[f"filter.{track}"] = np.stack([filtered.value, filtered.speed])
@@ -139,10 +138,8 @@ class SteadyWindow:
         for name, values in state.items():
             kind, *numbers = name.split(".")
             if kind == "face" and len(numbers) == 2:
-                points, shapes, score = (float(value) for value in state[f"{name}.layout"].tolist())
-                like = _blank(int(points), int(shapes), score, int(numbers[1]))
                 moment, track = moments[int(numbers[0])], int(numbers[1])
-                moment.faces[track] = unpack(as_float_array(values), like)
+                moment.faces[track] = unpacked(state, name, track)
                 moment.patches[track] = as_float_array(state[f"{name}.patch"])
             elif kind == "filter":
                 filtered = self._filters.setdefault(int(numbers[0]), OneEuro())
@@ -184,6 +181,17 @@ def unpack(values: FloatArray, like: Face) -> Face:
     blendshapes = np.clip(values[len(values) - shapes :], 0, 1) if shapes else None
     five = values[4:14].reshape(5, 2)
     return replace(like, bbox_xyxy=values[:4], landmarks5=five, landmarks=landmarks, blendshapes=blendshapes)
+
+
+def packed(name: str, face: Face) -> State:
+    """A face as arrays for a processor's memory, under a name; `unpacked` makes it a face again."""
+    return {name: pack(face), f"{name}.layout": np.array([*_layout(face), face.score], np.float64)}
+
+
+def unpacked(state: State, name: str, track: int) -> Face:
+    """The face that `packed` put into a processor's memory under a name."""
+    points, shapes, score = (float(value) for value in state[f"{name}.layout"].tolist())
+    return unpack(as_float_array(state[name]), _blank(int(points), int(shapes), score, track))
 
 
 def noise_of(face: Face) -> FloatArray:

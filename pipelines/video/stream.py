@@ -9,67 +9,22 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor
 
 from ..errors import VideoError
-from .association import State
 from .join import join, suffix_for
 from .journal import Chunk, Journal
-from .pixels import pyav, rgb_of
-from .reader import FrameReader, Source, VideoFacts, VideoFrame, Window, name_of, probe
+from .pixels import pyav
+from .processing import FrameProcessor, Progress
+from .reader import FrameReader, Source, VideoFacts, VideoFrame, Window, probe
+from .sound import Sound
+from .watch import as_frame, no_frames
 from .writer import Encoding, SegmentWriter, encoded_format, encoded_size
 
 #: Frames of one chunk: what is lost at most when the work is interrupted.
 CHUNK_FRAMES = 120
-
-
-class Progress(Protocol):
-    """A progress bar; `update` raises when the user has cancelled."""
-
-    def update(self, steps: int = 1) -> None: ...
-
-
-class FrameProcessor(Protocol):
-    """What happens to every frame. It may hold frames back to look ahead or to work on several at once."""
-
-    def push(self, frame: Tensor) -> Sequence[Tensor]:
-        """The next frame (H, W, 3) float in [0, 1]. Returns finished frames, in order and of the same size, or none.
-
-        A frame that is returned as the same object is unchanged and keeps its decoded values.
-        """
-        ...
-
-    def finish(self) -> Sequence[Tensor]:
-        """There are no more frames: those still held back."""
-        ...
-
-    def state(self) -> State:
-        """What it has to remember after the frames it gave back, as arrays."""
-        ...
-
-    def restore(self, state: State) -> None:
-        """Go on where `state` was taken: the frames that were held back then are pushed once more, then new ones."""
-        ...
-
-
-@dataclass(frozen=True)
-class EachFrame:
-    """A processor out of a function that changes one picture (H, W, 3) and remembers nothing."""
-
-    function: Callable[[Tensor], Tensor]
-
-    def push(self, frame: Tensor) -> Sequence[Tensor]:
-        return [self.function(frame)]
-
-    def finish(self) -> Sequence[Tensor]:
-        return []
-
-    def state(self) -> State:
-        return {}
-
-    def restore(self, state: State) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -91,13 +46,15 @@ def process_video(
     encoding: Encoding | None = None,
     chunk_frames: int = CHUNK_FRAMES,
     folder: Path | None = None,
+    sound: Sound | None = None,
 ) -> VideoResult:
-    """Send every frame of a video through a processor and write the result with the source's sound.
+    """Send every frame of a video through a processor and write the result with the source's sound, or a new one.
 
     source: the video. target: the file to write; its ending is chosen so that it can hold the sound. processor: what
     happens to the frames. progress: makes the progress bar of a number of frames. job: says everything else that the
     result depends on; interrupted work of the same source, job, window and encoding goes on after its last finished
     chunk. chunk_frames: frames of a chunk. folder: where chunks are kept, `target`'s name with ".parts" unless given.
+    sound: takes the place of the source's own; chunks that are finished stay good when it changes.
 
     Memory does not grow with length: one chunk's compressed frames and what the processor holds back. Sound packets
     are copied. Times of frames are the source's, also where their rate varies; rotated video comes out upright.
@@ -106,7 +63,7 @@ def process_video(
     """
     window, encoding = window or Window(), encoding or Encoding()
     facts = probe(source, window)
-    target = target.with_suffix(suffix_for(facts))
+    target = target.with_suffix(suffix_for(facts, sound))
     key = "\n".join([fingerprint(source), job, repr(window), repr(encoding), pyav().__version__])
     journal = Journal(folder or target.with_name(target.name + ".parts"), hashlib.sha256(key.encode()).hexdigest())
     resumed = journal.frames()
@@ -114,13 +71,10 @@ def process_video(
     work.run(processor, progress(facts.frames))
     frames = journal.frames()
     if frames == 0:
-        length = f"{window.duration_s:g} s" if window.duration_s else "everything"
-        raise VideoError(
-            f"{name_of(source)} has no frame in what was asked for: {length} from {window.start_s:g} s on."
-        )
-    join(journal, source, window, facts, target)
+        raise no_frames(source, window)
+    join(journal, source, window, facts, target, sound)
     journal.remove()
-    return VideoResult(target, frames, _report(facts, frames, resumed, work.damaged, encoding))
+    return VideoResult(target, frames, _report(facts, frames, resumed, work.damaged, encoding, sound))
 
 
 class _Work:
@@ -144,10 +98,11 @@ class _Work:
     def run(self, processor: FrameProcessor, progress: Progress) -> None:
         """All frames that are not finished yet."""
         with self._discarding():
-            for frame in self._remaining(processor, progress):
-                picture = rgb_of(frame.av)
-                self._waiting.append((frame, picture))
-                self._write(processor.push(picture), progress)
+            for index, decoded in enumerate(self._remaining(processor, progress), self._journal.frames()):
+                progress.update(0)  # cancel is noticed while nothing comes out yet, too
+                frame = as_frame(decoded, self._facts, index)
+                self._waiting.append((decoded, frame.picture))
+                self._write(processor.push(frame), progress)
                 if self._segment is not None and len(self._segment.ticks) >= self._chunk_frames:
                     self._finish_chunk(processor)
             self._write(processor.finish(), progress)
@@ -201,12 +156,25 @@ def fingerprint(source: Source) -> str:
     return f"{source.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
-def _report(facts: VideoFacts, frames: int, resumed: int, damaged: Sequence[Any], encoding: Encoding) -> str:
+def _heard(facts: VideoFacts, sound: Sound | None) -> str:
+    """What sound the result has."""
+    if sound is not None:
+        return f"the new one of {sound.seconds:.2f} s, aac at {sound.coded_rate_hz()} Hz"
+    return f"{', '.join(facts.sound)}, copied" if facts.sound else "none"
+
+
+def _report(
+    facts: VideoFacts,
+    frames: int,
+    resumed: int,
+    damaged: Sequence[Any],
+    encoding: Encoding,
+    sound: Sound | None,
+) -> str:
     size = encoded_size(facts)
     lines = [
         f"{frames} frame(s), {facts.width} × {facts.height} px, {float(facts.rate):.4g} per second on average; H.264 "
-        f"({encoded_format(facts)}, crf {encoding.quality}), sound: {', '.join(facts.sound) or 'none'}"
-        f"{', copied' if facts.sound else ''}."
+        f"({encoded_format(facts)}, crf {encoding.quality}), sound: {_heard(facts, sound)}."
     ]
     if resumed:
         lines.append(f"The first {resumed} frame(s) were finished before an interrupt.")

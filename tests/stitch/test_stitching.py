@@ -10,7 +10,7 @@ from likeness.pipelines.errors import InputError
 from likeness.pipelines.face import FaceCrops, Faces
 from likeness.pipelines.geometry.templates import TEMPLATES
 from likeness.pipelines.geometry.transforms import invert, transform_points
-from likeness.pipelines.stitch import BLENDS, crop_faces, stitch_faces
+from likeness.pipelines.stitch import BLENDS, Finish, crop_faces, stitch_faces
 
 
 @pytest.mark.parametrize("blend", BLENDS)
@@ -93,6 +93,32 @@ def test_an_unchanged_crop_leaves_the_work_of_an_overlapping_one(scene):
     )
     alone, _ = stitch_faces(scene.images[:1], first)
     assert torch.allclose(both, alone, atol=1e-6)
+
+
+def test_only_what_changed_in_a_crop_touches_the_picture(scene):
+    crops = crop_faces(scene.images, scene.faces, 400)
+    images = crops.images.clone()
+    images[:, 160:240, 160:240] = 0.5
+    result, used = stitch_faces(scene.images, crops.with_images(images))
+    touched = (result - scene.images).abs().amax(-1) > 1e-6
+    assert float(used.max()) == 1 and 0.2 < float(touched[0].sum()) / float((used[0] > 0.5).sum()) * 25 < 3
+    matrix = crops.crop_from_image[0]
+    places = transform_points(matrix, torch.nonzero(touched[0]).flip(1).numpy())
+    other = transform_points(crops.crop_from_image[1], torch.nonzero(touched[0]).flip(1).numpy())
+    near = [np.abs(part - 199.5).max(1) for part in (places, other)]
+    assert float(np.minimum(*near).max()) < 41
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.7, 1.6, 3.1, -2.4])
+@pytest.mark.parametrize("size", [64, 300, 900])
+def test_strips_give_the_same_as_the_whole_crop_at_any_angle(scene, angle, size):
+    faces = Faces(((scene.face(150, 120, 110, angle),), ()), 240, 320)
+    crops = crop_faces(scene.images, faces, size, mask="face")
+    crops = crops.with_images(torch.rand(1, size, size, 3))
+    result, used = stitch_faces(scene.images, crops)
+    whole, same = stitch_faces(scene.images, crops, mask=torch.ones(2, 240, 320), finish=Finish(grain=1e-9))
+    assert torch.allclose(used, same, atol=1e-6) and torch.allclose(result, whole, atol=2e-6)
+    assert 0.05 < float((used[0] > 0).float().mean()) < 0.5
 
 
 def test_crops_on_the_pictures_own_pixels_are_pasted_exactly(scene):

@@ -11,8 +11,10 @@ import numpy as np
 from torch import Tensor
 
 from likeness.pipelines.runtime import TorchRuntime
+from likeness.pipelines.video.processing import EachFrame, Frame, FrameProcessor
 from likeness.pipelines.video.reader import Window
-from likeness.pipelines.video.stream import EachFrame, FrameProcessor, VideoResult, process_video
+from likeness.pipelines.video.sound import Sound
+from likeness.pipelines.video.stream import VideoResult, process_video
 from likeness.pipelines.video.writer import Encoding
 from likeness.tests.video.drawn import BLUE, RED, picture
 
@@ -47,10 +49,11 @@ def run(
     encoding: Encoding = FAST,
     chunk_frames: int = 10,
     runtime: TorchRuntime | None = None,
+    sound: Sound | None = None,
 ) -> VideoResult:
-    processor = change if isinstance(change, Hold) else EachFrame(change)
+    processor = change if hasattr(change, "push") else EachFrame(change)
     progress = (runtime or TorchRuntime()).progress
-    return process_video(source, target, processor, progress, "job", window, encoding, chunk_frames)
+    return process_video(source, target, processor, progress, "job", window, encoding, chunk_frames, None, sound)
 
 
 class Hold:
@@ -60,8 +63,8 @@ class Hold:
         self.kept: list[Tensor] = []
         self.done = 0
 
-    def push(self, frame: Tensor) -> Sequence[Tensor]:
-        self.kept.append(frame)
+    def push(self, frame: Frame) -> Sequence[Tensor]:
+        self.kept.append(frame.picture)
         return [self._give()] if len(self.kept) > 3 else []
 
     def _give(self) -> Tensor:

@@ -12,39 +12,56 @@ from torch import Tensor
 
 from likeness.benchmarks.clips import Placed, clip_of, photos
 from likeness.pipelines.errors import EncoderMismatchError, InputError
-from likeness.pipelines.face import Face, FloatArray
+from likeness.pipelines.face import FloatArray, TrackedFrame
 from likeness.pipelines.identity.analysis import FaceAnalysis, load_embedded_analysis
 from likeness.pipelines.identity.build import build_identity
+from likeness.pipelines.identity.finder import FaceFinder
 from likeness.pipelines.identity.identity import EncodedReferences, Identity
 from likeness.pipelines.identity.select import embed_faces
 from likeness.pipelines.registry import Registry
 from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.swap import SWAPPERS, SwapOptions
 from likeness.pipelines.swap.tracked import TrackedSwap
-from likeness.pipelines.video.face_frames import FaceFrames, describe_people
+from likeness.pipelines.video.face_frames import EachTracked, FaceFrames
+from likeness.pipelines.video.face_tracks import FaceTracks, describe_people
+from likeness.pipelines.video.processing import Frame
+from likeness.pipelines.video.steady import Smoothing
 from likeness.pipelines.video.stream import process_video
-from likeness.tests.video.drawn import BLUE, GREEN, RED, Colours, find, packets, picture, write_video
+from likeness.tests.video.drawn import BLUE, GREEN, RED, Colours, Discs, packets, picture, write_video
 from likeness.tests.video.streaming import FAST, Interrupted, Stops
 
 
 class Paint:
-    """Paints a square onto everybody who is one of the people, given by their colours."""
+    """Paints a square onto everybody who is one of the people, given by their colours, and counts in the first rows."""
 
-    def __init__(self, *people: tuple[float, float, float]) -> None:
-        self.people = np.array(people)
+    def __init__(self, *people: tuple[float, float, float], batch: int = 1) -> None:
+        self.people, self.batch, self.count = np.array(people), batch, 0
+        self.sizes: list[int] = []
         self.painted: list[list[tuple[int, int]]] = []
 
     def choose(self, vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
         away = np.linalg.norm(vectors[:, None] - self.people[None], axis=2)
         return [int(row.argmin()) if row.min() < 0.3 and row.argmin() not in taken else -1 for row in away]
 
-    def change(self, picture: Tensor, people: Sequence[tuple[Face, int]]) -> Tensor:
-        changed = picture.clone()
-        self.painted.append([(face.track, who) for face, who in people])
-        for face, who in people:
+    def change(self, frames: Sequence[TrackedFrame]) -> Sequence[Tensor]:
+        self.sizes.append(len(frames))
+        return [self.paint(frame) for frame in frames]
+
+    def paint(self, frame: TrackedFrame) -> Tensor:
+        changed = frame.picture.clone()
+        self.painted.append([(face.track, who) for face, who in frame.people])
+        for face, who in frame.people:
             x, y = (int(value) for value in face.center)
             changed[y - 4 : y + 5, x - 4 : x + 5] = 0.3 * (who + 1)
+        changed[:2] = self.count / 100
+        self.count += 1
         return changed
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"count": np.array([self.count])}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self.count = int(state["count"][0])
 
 
 def clip(count: int = 40) -> list[Tensor]:
@@ -58,31 +75,39 @@ def clip(count: int = 40) -> list[Tensor]:
     return [picture(place) for place in places]
 
 
+def discs(work: Paint) -> FaceFrames:
+    return FaceFrames(FaceTracks(Discs(), Colours(), choose=work.choose), work)
+
+
 def feed(processor: FaceFrames, frames: Sequence[Tensor]) -> list[Tensor]:
-    return [done for frame in frames for done in processor.push(frame)] + list(processor.finish())
+    pushed = [Frame(picture, k, 0.04 * k) for k, picture in enumerate(frames)]
+    return [done for frame in pushed for done in processor.push(frame)] + list(processor.finish())
 
 
 def test_people_are_known_by_likeness_and_frames_without_them_pass_as_they_are() -> None:
     frames, stage = clip(), Paint(RED, BLUE)
-    processor = FaceFrames(find, Colours(), stage)
+    processor = discs(stage)
     done = feed(processor, frames)
     assert len(done) == 40
     assert [a is b for a, b in zip(done[24:30], frames[24:30], strict=True)] == [True] * 6
     whos = {track: who for painted in stage.painted for track, who in painted}
     assert whos == {0: 0, 1: 1}  # the detector gives red first
     assert len(stage.painted) == 34
-    assert processor.who() == {0: 0, 1: 1, 2: -1}
-    report = describe_people(processor, ["Ada", "Bea"])
+    assert processor.tracks.who() == {0: 0, 1: 1, 2: -1}
+    report = describe_people(processor.tracks, ["Ada", "Bea"])
     assert report.splitlines()[0] == "3 person(s) tracked; 6 frame(s) without a face passed unchanged."
     assert "track 1, 34 frame(s): Bea" in report and "track 2, 10 frame(s): unchanged" in report
 
 
-def test_an_interrupted_video_of_faces_goes_on_with_the_same_people_and_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("batch", [1, 4])
+def test_an_interrupted_video_of_faces_goes_on_with_the_same_people_and_the_same_bytes(
+    tmp_path: Path, batch: int
+) -> None:
     source = write_video(tmp_path / "in.mp4", clip())
 
     def run(name: str, at: int | None) -> Path:
         progress = TorchRuntime().progress if at is None else Stops(at)
-        processor = FaceFrames(find, Colours(), Paint(RED, BLUE))
+        processor = discs(Paint(RED, BLUE, batch=batch))
         return process_video(source, tmp_path / name, processor, progress, "job", None, FAST, 9).path
 
     whole = run("whole.mp4", None)
@@ -90,6 +115,31 @@ def test_an_interrupted_video_of_faces_goes_on_with_the_same_people_and_the_same
         with pytest.raises(Interrupted):
             run("out.mp4", at)
     assert packets(run("out.mp4", None), "video") == packets(whole, "video")
+
+
+def test_a_work_gets_as_many_frames_at_once_as_it_likes_and_frames_without_people_keep_their_place() -> None:
+    frames = clip()
+    one, many = Paint(RED, BLUE), Paint(RED, BLUE, batch=7)
+    alone, together = feed(discs(one), frames), feed(discs(many), frames)
+    assert all(torch.equal(a, b) for a, b in zip(alone, together, strict=True))
+    assert set(one.sizes) == {1} and many.sizes[0] == 7 and sum(many.sizes) == 34
+
+
+def test_a_function_of_tracked_frames_is_a_work_and_sees_times_and_cuts() -> None:
+    seen: list[TrackedFrame] = []
+
+    def look(frames: Sequence[TrackedFrame]) -> list[Tensor]:
+        seen.extend(frames)
+        return [frame.picture for frame in frames]
+
+    frames = [picture([(60, 40, 12, RED)])] * 10 + [picture([(90, 50, 12, RED)], shade=0.5).flip(0)] * 10
+    frames[10:] = [(1 - frame) * 0.2 + frame * 0.8 for frame in frames[10:]]
+    done = feed(FaceFrames(FaceTracks(Discs(), Colours()), EachTracked(look, batch=3)), frames)
+    assert all(a is b for a, b in zip(done, frames, strict=True))
+    assert [frame.index for frame in seen] == list(range(20))
+    assert [frame.time_s for frame in seen] == [0.04 * k for k in range(20)]
+    assert [frame.index for frame in seen if frame.cut] == [10]
+    assert {who for frame in seen for who in frame.who} == {0}
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +157,17 @@ def swap(analysis: FaceAnalysis, new: Sequence[Identity], old: Sequence[Identity
     return TrackedSwap(swapper, tuple(new), tuple(old), analysis.recogniser, SwapOptions())
 
 
+def swapping(analysis: FaceAnalysis, work: TrackedSwap, smoothing: Smoothing = "zero_lag") -> FaceFrames:
+    return FaceFrames(FaceTracks(FaceFinder(analysis), analysis.recogniser, smoothing, work.choose), work)
+
+
 def test_only_the_person_that_was_named_is_swapped_and_steadily_so(
     analysis: FaceAnalysis, people: dict[str, Identity]
 ) -> None:
     places = [(Placed("hopper", 170, 180, 130), Placed("astronaut", 470, 180, 130))] * 9
     frames = list(clip_of(places, [4] * 9, noise=0.01).frames)
     stage = swap(analysis, [people["astronaut"]], [people["hopper"]])
-    done = torch.stack(feed(FaceFrames(analysis.detect, analysis.recogniser, stage), frames))
+    done = torch.stack(feed(swapping(analysis, stage), frames))
     given = torch.stack(frames)
     assert torch.equal(done[:, :, 320:], given[:, :, 320:])
     faces = analysis.detect(done[4:5])
@@ -138,7 +192,7 @@ def test_a_face_half_outside_the_picture_is_swapped_without_a_word(
     places = [(Placed("hopper", 640 - 20 * k, 180, 150),) for k in range(4)]
     frames = list(clip_of(places, [4] * 4).frames)
     stage = swap(analysis, [people["astronaut"]], [])
-    done = feed(FaceFrames(analysis.detect, analysis.recogniser, stage, "none"), frames)
+    done = feed(swapping(analysis, stage, "none"), frames)
     assert [frame.shape for frame in done] == [frame.shape for frame in frames]
     assert torch.isfinite(torch.stack(done)).all()
 

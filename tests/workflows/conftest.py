@@ -6,6 +6,7 @@ import pytest
 
 from likeness.tests.adapters.tiny_files import write_files
 from likeness.tests.comfyui_server import ComfyServer
+from likeness.tests.identity.parser_files import save_parser
 from likeness.tests.workflows.tiny_prompts import ADAPTER_FILES, EVA_FILE
 
 
@@ -13,3 +14,4 @@ from likeness.tests.workflows.tiny_prompts import ADAPTER_FILES, EVA_FILE
 def adapter_files(comfyui: ComfyServer) -> None:
     """The files below the server's models folder."""
     write_files(comfyui.base / "models", (*ADAPTER_FILES, EVA_FILE))
+    save_parser(comfyui.base / "models")

@@ -14,10 +14,13 @@ import torch
 from comfy_api.latest import ComfyExtension, io
 
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
+sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "render").resolve()))
 import tiny_models
 from tiny_text import TinyClip, clip_vision
 
 KINDS = ("SD1.5", "SDXL", "FLUX")
+#: Beginnings of the ids of weights that the tests have as files of their own.
+OWN_FILES = ("eva02", "bisenet")
 
 
 @cache
@@ -146,19 +149,52 @@ class Analysis(io.ComfyNode):
 
 
 def accept_tiny_files():
-    """Let the pack's registry take the tests' EVA02 file, which has another size and content than the published."""
+    """The pack's registry, taking the tests' own files, which have another size and content than the published."""
     name = next(name for name in sys.modules if name.endswith("Likeness.nodes.comfy_runtime"))
     registry = sys.modules[name].shared_registry()
     entries = tuple(
-        dataclasses.replace(entry, size_bytes=None, sha256=None) if entry.id.startswith("eva02") else entry
+        dataclasses.replace(entry, size_bytes=None, sha256=None) if entry.id.startswith(OWN_FILES) else entry
         for entry in registry.manifest.entries
     )
     registry.manifest = dataclasses.replace(registry.manifest, entries=entries)
+    return registry
+
+
+class FaceParser(io.ComfyNode):
+    """The pack's face parser with the tests' own file."""
+
+    @classmethod
+    def define_schema(cls):
+        inputs, outputs = [io.String.Input("parser")], [io.Custom("LIKENESS_PARSER").Output()]
+        return io.Schema(node_id="LikenessTestFaceParser", category="testing", inputs=inputs, outputs=outputs)
+
+    @classmethod
+    def execute(cls, parser):
+        registry = accept_tiny_files()
+        name = next(name for name in sys.modules if name.endswith("Likeness.pipelines.identity.parsing"))
+        return io.NodeOutput(sys.modules[name].load_parser(registry, parser))
+
+
+class LivePortrait(io.ComfyNode):
+    """LivePortrait whose picture follows its keypoints, without its files."""
+
+    @classmethod
+    def define_schema(cls):
+        outputs = [io.Custom("LIKENESS_RENDERER").Output(), io.String.Output()]
+        return io.Schema(node_id="LikenessTestLivePortrait", category="testing", outputs=outputs)
+
+    @classmethod
+    def execute(cls):
+        # not before the pack is loaded
+        from liveportrait_parts import following
+
+        renderer = following()
+        return io.NodeOutput(renderer, renderer.text)
 
 
 class TinyModels(ComfyExtension):
     async def get_node_list(self):
-        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis]
+        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser, LivePortrait]
 
 
 async def comfy_entrypoint():

@@ -1,0 +1,147 @@
+"""Nodes that tell parts of faces apart and mask them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+from torch import Tensor
+
+from ..pipelines.errors import InputError
+from ..pipelines.face import FaceCrops, Faces
+from ..pipelines.identity.parsed_masks import parsed_in_pictures
+from ..pipelines.identity.parsing import PARSED_PARTS, FaceParser, load_parser, parser_names
+from ..pipelines.stitch.parts import Parsed, masks_in_crops, part_masks
+from ..pipelines.stitch.regions import REGIONS
+from . import sockets
+from .comfy_runtime import shared_registry
+from .inputs import fraction
+from .reports import SHOWS_REPORT, report_output, shown
+
+#: Parts that only a face parser sees.
+PARSED_ONLY = ("hair", "hat", "glasses", "ears", "neck", "clothes")
+#: What the less obvious parts of a face mask cover.
+_COVERS = {
+    "face": "the whole face up to the hairline of the mesh",
+    "skin": "the face without eyes, brows, lips and mouth",
+    "eye_area": "the eyes with lids and the skin below them",
+    "mouth_interior": "teeth and tongue, when the mouth is open",
+}
+
+
+def _part(region: str) -> io.Boolean.Input:
+    covers = _COVERS.get(region, f"the {region}")
+    return io.Boolean.Input(region, default=region == "face", tooltip=f"Mask {covers}. Parts that are on are joined.")
+
+
+def _parsed_part(part: str) -> io.Boolean.Input:
+    tooltip = f"Mask {part}: landmarks do not show that, it needs a parser."
+    return io.Boolean.Input(part, default=False, optional=True, advanced=True, tooltip=tooltip)
+
+
+class LoadFaceParser(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessLoadFaceParser",
+            display_name="Load Face Parser",
+            category="Likeness/identity",
+            description="A network that says of every pixel of a face what it is: skin, hair, glasses, lips and so on.",
+            search_aliases=["face parsing", "bisenet", "face segmentation", "79999_iter", "parsing_bisenet"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Combo.Input(
+                    "parser",
+                    options=list(parser_names()),
+                    default="auto",
+                    tooltip="auto: the first whose file is present. bisenet: parsing_bisenet.pth (79999_iter.pth), "
+                    "which PuLID and MasterWeaver were made with. The others: facefusion's .onnx files.",
+                ),
+            ],
+            outputs=[sockets.Parser.Output("parser", display_name="parser"), report_output()],
+        )
+
+    @classmethod
+    def execute(cls, parser: str) -> io.NodeOutput:
+        loaded = load_parser(shared_registry(), parser)
+        report = f"{loaded.name}. Licence: {loaded.licence}.\nIt knows {', '.join(PARSED_PARTS)}."
+        return io.NodeOutput(loaded, report, ui=shown(report))
+
+
+class FaceMask(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessFaceMask",
+            display_name="Face Mask",
+            category="Likeness/stitch",
+            description="Masks parts of faces: the whole, its skin, forehead, brows, eyes, nose, lips, mouth or jaw; "
+            "with a face parser also hair, hat, glasses, ears, neck and clothes.",
+            search_aliases=["face parsing", "eye mask", "mouth mask", "hair mask"],
+            **SHOWS_REPORT,
+            inputs=[
+                sockets.Faces.Input("faces"),
+                *(_part(region) for region in REGIONS),
+                fraction(
+                    "grow",
+                    0.0,
+                    "Widen (below 0: narrow) every part by this share of the face's width.",
+                    low=-0.25,
+                    high=0.5,
+                    step=0.005,
+                ),
+                fraction(
+                    "feather",
+                    0.02,
+                    "Width of the soft edge as a share of the face's width.",
+                    high=0.5,
+                    step=0.005,
+                ),
+                sockets.Parser.Input(
+                    "parser",
+                    optional=True,
+                    tooltip="From Load Face Parser: sees hair and hands in front of the face, and parts that landmarks "
+                    "do not show. It draws every part it knows; forehead, eye_area and jaw stay the landmarks'.",
+                ),
+                io.Image.Input("image", optional=True, tooltip="The picture of the faces, which the parser looks at."),
+                sockets.Crops.Input(
+                    "crops", optional=True, tooltip="From Crop Faces: gives the mask in crop space as well."
+                ),
+                *(_parsed_part(part) for part in PARSED_ONLY),
+            ],
+            outputs=[
+                io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside."),
+                io.Mask.Output(
+                    "crop_masks", display_name="crop_masks", tooltip="One per crop, for Stitch Faces' masks."
+                ),
+                report_output(),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        faces: Faces,
+        grow: float,
+        feather: float,
+        parser: FaceParser | None = None,
+        image: Tensor | None = None,
+        crops: FaceCrops | None = None,
+        **parts: bool,
+    ) -> io.NodeOutput:
+        faces.require_any("Face Mask")
+        wanted = tuple(name for name in (*REGIONS, *PARSED_ONLY) if parts.get(name))
+        mask, report = part_masks(faces, wanted, grow, feather, _parsed(parser, image, faces))
+        unseen = ExecutionBlocker("Face Mask has masks of crops only when crops are connected to it.")
+        in_crops: Any = unseen if crops is None else masks_in_crops(mask, crops)
+        return io.NodeOutput(mask, in_crops, report, ui=shown(report))
+
+
+def _parsed(parser: FaceParser | None, image: Tensor | None, faces: Faces) -> Parsed | None:
+    """A connected parser on the connected picture. Raises InputError when it has nothing to look at."""
+    if parser is None:
+        return None
+    if image is None:
+        raise InputError("Face Mask: the parser has no picture to look at. Connect the faces' picture to image.")
+    return Parsed(tuple(PARSED_PARTS), lambda parts: parsed_in_pictures(parser, image, faces, parts))

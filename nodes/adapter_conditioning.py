@@ -19,6 +19,7 @@ from ..pipelines.identity.parsing import FaceParser
 from . import sockets
 from .identity_control import IdentityControlNet
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import chained, people_sources
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -34,6 +35,7 @@ class ApplyIdentityControl(io.ComfyNode):
             "the face. Other ControlNets in the chain keep the text.",
             search_aliases=["instantid", "identitynet", "apply instantid controlnet", "face keypoints"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Conditioning.Input("positive", tooltip="The prompt."),
                 io.Conditioning.Input("negative", tooltip="The negative prompt."),
@@ -83,6 +85,7 @@ class ApplyIdentityControl(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("face of a person placed in a generated picture")
     def execute(
         cls,
         positive: list[Any],
@@ -145,6 +148,7 @@ class IdentityConditioning(io.ComfyNode):
             "StableIdentity.",
             search_aliases=["photomaker encode", "arc2face", "fastcomposer", "consistentid", "trigger word"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Clip.Input("clip", tooltip="Of the checkpoint that the adapter was trained for."),
                 sockets.Adapter.Input("adapter", tooltip="From Load Identity Adapter."),
@@ -183,6 +187,7 @@ class IdentityConditioning(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("person put into the words of a prompt")
     def execute(
         cls,
         clip: Any,

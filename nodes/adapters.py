@@ -28,6 +28,7 @@ from . import sockets
 from .adapter_files import adapter_path, choices
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import people_sources, put_into_model, require_backbone, window_of
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -210,6 +211,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
             description="Makes a model draw a person, or several people each in a region of their own.",
             search_aliases=["apply ipadapter", "apply instantid", "apply pulid", "faceid", "face to image"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Model.Input("model", tooltip="The model that the adapter was trained for; it does not change."),
                 sockets.Adapter.Input("adapter", tooltip="From Load Identity Adapter."),
@@ -247,6 +249,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("model made to draw a person")
     def execute(
         cls,
         model: Any,

@@ -13,6 +13,7 @@ const COLOURS = {
   LIKENESS_MOTION: "#b388ff",
   LIKENESS_RESTORER: "#4dd0e1",
   LIKENESS_SWAPPER: "#9ccc65",
+  LIKENESS_RENDERER: "#4dd0e1",
 };
 
 app.registerExtension({

@@ -19,6 +19,7 @@ from comfy.sdxl_clip import SDXLTokenizer
 from comfy_api.latest import ComfyExtension, io
 
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
+sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "render").resolve()))
 import tiny_models
 
 KINDS = ("SD1.5", "SDXL", "FLUX")
@@ -213,9 +214,26 @@ class FaceParser(io.ComfyNode):
         return io.NodeOutput(sys.modules[name].load_parser(registry, parser))
 
 
+class LivePortrait(io.ComfyNode):
+    """LivePortrait whose picture follows its keypoints, without its files."""
+
+    @classmethod
+    def define_schema(cls):
+        outputs = [io.Custom("LIKENESS_RENDERER").Output(), io.String.Output()]
+        return io.Schema(node_id="LikenessTestLivePortrait", category="testing", outputs=outputs)
+
+    @classmethod
+    def execute(cls):
+        # not before the pack is loaded
+        from liveportrait_parts import following
+
+        renderer = following()
+        return io.NodeOutput(renderer, renderer.text)
+
+
 class TinyModels(ComfyExtension):
     async def get_node_list(self):
-        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser]
+        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser, LivePortrait]
 
 
 async def comfy_entrypoint():

@@ -189,8 +189,8 @@ def _sources() -> list[Any]:
         io.ClipVisionOutput.Input(
             "features",
             optional=True,
-            tooltip="What an encoder of another pack saw, for families whose encoder this pack does not run "
-            "(W+ Adapter, FaceChain-FACT).",
+            tooltip="What an encoder of another pack saw in the reference pictures, instead of the pack's own (for W+ "
+            "Adapter and FaceChain-FACT).",
         ),
         sockets.Parser.Input(
             "parser",

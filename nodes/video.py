@@ -19,6 +19,7 @@ from ..pipelines.video.steady import SMOOTHINGS, Smoothing
 from ..pipelines.video.tracking import describe_tracks, track_faces
 from . import sockets
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
 from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
@@ -96,6 +97,7 @@ class SwapFacesInVideo(io.ComfyNode):
             "grow with length, sound is copied, an interrupted run goes on where it stopped.",
             search_aliases=["video face swap", "deepfake video", "reactor video", "roop video"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, also trimmed. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds faces, tells people apart."),
@@ -131,6 +133,7 @@ class SwapFacesInVideo(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("faces of a video replaced by another person's")
     def execute(
         cls,
         video: Input.Video,

@@ -22,6 +22,7 @@ from . import (
     motion_files,
     motion_mix,
     motion_pictures,
+    provenance,
     regions,
     render,
     restore,
@@ -31,6 +32,7 @@ from . import (
 )
 from .comfy_runtime import register_folders
 from .fetching import register_routes
+from .protection import register_protected_folder
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -55,6 +57,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
+    restore.RestoreFacesInVideo,
     adapters.LoadIdentityAdapter,
     adapters.ApplyIdentityAdapter,
     adapter_conditioning.ApplyIdentityControl,
@@ -80,6 +83,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    provenance.SavePictures,
+    provenance.SaveVideo,
+    provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
     doctor.Doctor,
@@ -109,6 +115,7 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        register_protected_folder()
         copy_samples()
         register_routes()
 

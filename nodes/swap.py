@@ -17,6 +17,7 @@ from ..pipelines.swap.swappers import SWAPPERS, Swapper, swap_faces
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 
 #: Parts that can stay the target's, and why one would want that.
@@ -131,6 +132,7 @@ class SwapFaces(io.ComfyNode):
             "them in.",
             search_aliases=["face swap", "reactor", "deepfake", "roop"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Image.Input("image", tooltip="The picture or batch that Detect Faces saw."),
                 sockets.Faces.Input(
@@ -177,6 +179,7 @@ class SwapFaces(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("faces replaced by another person's")
     def execute(
         cls,
         image: Tensor,

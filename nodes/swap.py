@@ -8,6 +8,7 @@ from torch import Tensor
 from ..pipelines.face import Faces
 from ..pipelines.identity.identity import Identity
 from ..pipelines.stitch.crop import check_pictures
+from ..pipelines.stitch.occlusion import Occluder
 from ..pipelines.stitch.paste import BLENDS, Blend, stitch_faces
 from ..pipelines.swap.choice import assign_in_order, load_swapper
 from ..pipelines.swap.options import REGIONS, SwapOptions
@@ -32,6 +33,16 @@ def keep_input(region: str, tooltip: str) -> io.Boolean.Input:
     """Whether a part of the face stays the target's."""
     rare = region not in ("mouth", "eyes")
     return io.Boolean.Input(f"keep_{region}", default=False, tooltip=tooltip, advanced=rare)
+
+
+def occluder_input() -> io.Input:
+    """What sees things in front of faces."""
+    return sockets.Occluder.Input(
+        "occluder",
+        optional=True,
+        tooltip="From Load Occluder: hands, hair and other things in front of a face stay in front. Leave it "
+        "unconnected for free faces, where it can only take something away.",
+    )
 
 
 class LoadSwapper(io.ComfyNode):
@@ -115,6 +126,7 @@ class SwapFaces(io.ComfyNode):
                     tooltip="How the finished face meets the picture at the edge of its mask. alpha: as the swapper "
                     "made it. multiband: broad tones mix over a wider border, for swappers that leave a visible seam.",
                 ),
+                occluder_input(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),
@@ -134,11 +146,12 @@ class SwapFaces(io.ComfyNode):
         shape: float,
         blend: Blend,
         mask: Tensor | None = None,
+        occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         limit = mask.expand(len(image), -1, -1) if mask is not None and len(mask) == 1 else mask
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
-        options = SwapOptions(strength, shape, regions=regions, mask=limit)
+        options = SwapOptions(strength, shape, regions=regions, mask=limit, occluder=occluder)
         check_pictures(image, faces)
         assignments, report = assign_in_order(faces, list(identities.values()))
         crops = swap_faces(swapper, image, assignments, options)

@@ -9,6 +9,7 @@ from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from ..pipelines.identity.preview import draw_faces
+from ..pipelines.stitch.occlusion import Occluder
 from ..pipelines.stitch.paste import BLENDS, Blend
 from ..pipelines.swap.options import REGIONS, SwapOptions
 from ..pipelines.swap.swappers import Swapper
@@ -21,7 +22,7 @@ from . import sockets
 from .inputs import fraction
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
-from .swap import KEEPABLE, keep_input
+from .swap import KEEPABLE, keep_input, occluder_input
 
 
 def _smoothing() -> io.Combo.Input:
@@ -119,6 +120,7 @@ class SwapFacesInVideo(io.ComfyNode):
                     advanced=True,
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
+                occluder_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
@@ -138,16 +140,18 @@ class SwapFacesInVideo(io.ComfyNode):
         crf: int,
         blend: Blend,
         people: dict[str, Identity] | None = None,
+        occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions)
+        options = SwapOptions(strength, shape, regions=regions, occluder=occluder)
         work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         tracks = face_tracks(analysis, threshold, smoothing, work.choose)
         settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
         # a swapper that does not say which it is can only go on with its own work, not with that of a restarted ComfyUI
         settings.append(getattr(swapper, "name", f"{type(swapper).__name__} {id(swapper)}"))
+        settings += [occluder.name] if occluder is not None else []
         swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
         report = f"{describe_people(tracks, [identity.name for identity in new])}\n{done}"
         return io.NodeOutput(swapped, report, ui=shown(report))

@@ -18,6 +18,7 @@ MODULES = {
     "test": "testing",
     "lint": "lint",
     "bench": "bench",
+    "sheets": "sheets",
     "parity": "parity",
     "doctor": "doctor",
     "fetch": "fetch",

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..benchmarks.figure import Figure, table
 from ..benchmarks.swap_quality import measure_pair
+from ..pipelines.doctor.providers import device_text
 from ..pipelines.face import Face, FloatArray
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.backends import load_embedded_analysis
@@ -22,7 +23,6 @@ from ..pipelines.registry import Registry
 from ..pipelines.runtime import TorchRuntime
 from .comfyui import ComfyUI
 from .contact_sheet import Panel, contact_sheet
-from .doctor import device_text
 from .errors import CommandError
 from .headless import Headless
 from .home import CHECKOUT, say

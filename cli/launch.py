@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[bool, str]] = {
     "test": (True, "run the test suite; arguments go to pytest"),
     "lint": (True, "check style and types"),
     "bench": (False, "measure what is fast and good: bench [NAME ...]"),
+    "sheets": (False, "draw what every expression slider does: sheets FOLDER [SLIDER ...]"),
     "parity": (False, "compare with reference results: parity DIR [--require NAME ...]"),
     "doctor": (False, "say what is installed, found and missing"),
     "fetch": (False, "download weights after you agree to their licence: fetch ID ..."),

@@ -10,23 +10,29 @@ from . import (
     adapter_conditioning,
     adapters,
     analysis,
+    doctor,
     expression,
     face_masks,
     faces,
     identity,
     identity_files,
+    liveportrait,
     motion,
     motion_edit,
     motion_files,
     motion_mix,
     motion_pictures,
+    provenance,
     regions,
     render,
+    restore,
     stitch,
     swap,
     video,
 )
 from .comfy_runtime import register_folders
+from .fetching import register_routes
+from .protection import register_protected_folder
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -45,6 +51,8 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     identity_files.LoadIdentity,
     swap.LoadSwapper,
     swap.SwapFaces,
+    restore.LoadFaceRestorer,
+    restore.RestoreFaces,
     stitch.CropFaces,
     stitch.StitchFaces,
     face_masks.FaceMask,
@@ -75,6 +83,12 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_pictures.PosePicture,
     render.AnimatePortrait,
     render.EditExpression,
+    provenance.SavePictures,
+    provenance.SaveVideo,
+    provenance.ReadProvenance,
+    liveportrait.LoadLivePortrait,
+    liveportrait.LivePortraitMotion,
+    doctor.Doctor,
 )
 
 
@@ -101,7 +115,9 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        register_protected_folder()
         copy_samples()
+        register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return with_valid_schema(NODES)

@@ -9,11 +9,12 @@ from ..pipelines.face import Faces
 from ..pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from ..pipelines.motion.motion import Motion
 from ..pipelines.motion.sliders import HEAD_TURNS, SLIDERS, expression_from_sliders
-from ..pipelines.render import RENDERERS
+from ..pipelines.render import RENDERERS, Renderer
 from ..pipelines.render.animate import animate, faces_to_animate, load_renderer
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 
 CATEGORY = "Likeness/render"
@@ -39,12 +40,23 @@ def _renderer_input() -> io.Combo.Input:
     )
 
 
-def _render(image: Tensor, faces: Faces, motion: Motion, strength: float, renderer: str) -> tuple[Tensor, str]:
+def _loaded_input() -> io.Input:
+    return sockets.Renderer.Input(
+        "loaded",
+        optional=True,
+        tooltip="From Load LivePortrait: it is used whatever `renderer` says, with its options, and stays loaded "
+        "between runs.",
+    )
+
+
+def _render(
+    image: Tensor, faces: Faces, motion: Motion, strength: float, name: str, loaded: Renderer | None
+) -> tuple[Tensor, str]:
     faces.require_frames(len(image), "The picture")
     registry = shared_registry()
     index, found = faces_to_animate(faces)
-    loaded, which = load_renderer(registry, renderer)
-    frames, limits = animate(registry, loaded, image[index, :, :, :3], found, motion, strength, BLENDSHAPE_NAMES)
+    renderer, which = load_renderer(registry, name) if loaded is None else (loaded, loaded.text)
+    frames, limits = animate(registry, renderer, image[index, :, :, :3], found, motion, strength, BLENDSHAPE_NAMES)
     return frames, f"{which}\n{len(found)} face(s) of picture {index}. {limits}"
 
 
@@ -58,6 +70,7 @@ class AnimatePortrait(io.ComfyNode):
             description="Makes the faces of a picture perform a motion; everything around them stays, bit for bit.",
             search_aliases=["liveportrait", "talking head", "facial animation", "expression"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 *_picture_inputs(),
                 sockets.Motion.Input("motion", tooltip="One frame comes out for each of its frames."),
@@ -68,6 +81,7 @@ class AnimatePortrait(io.ComfyNode):
                     high=1.5,
                 ),
                 _renderer_input(),
+                _loaded_input(),
             ],
             outputs=[
                 io.Image.Output("images", display_name="images", tooltip="One picture per frame of the motion."),
@@ -77,8 +91,17 @@ class AnimatePortrait(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: Tensor, faces: Faces, motion: Motion, strength: float, renderer: str) -> io.NodeOutput:
-        frames, report = _render(image, faces, motion, strength, renderer)
+    @concerns_faces("face made to move")
+    def execute(
+        cls,
+        image: Tensor,
+        faces: Faces,
+        motion: Motion,
+        strength: float,
+        renderer: str,
+        loaded: Renderer | None = None,
+    ) -> io.NodeOutput:
+        frames, report = _render(image, faces, motion, strength, renderer, loaded)
         return io.NodeOutput(frames, motion.fps, report, ui=shown(report))
 
 
@@ -96,11 +119,13 @@ class EditExpression(io.ComfyNode):
             description="Changes the expression of the faces in a picture by sliders. All at 0 changes nothing.",
             search_aliases=["expression editor", "smile", "blink", "gaze", "face sliders", "liveportrait"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 *_picture_inputs(),
                 *(fraction(slider.name, 0.0, slider.text, low=-1.0) for slider in SLIDERS),
                 *turns,
                 _renderer_input(),
+                _loaded_input(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),
@@ -110,7 +135,10 @@ class EditExpression(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: Tensor, faces: Faces, renderer: str, **positions: float) -> io.NodeOutput:
+    @concerns_faces("expression of a face changed")
+    def execute(
+        cls, image: Tensor, faces: Faces, renderer: str, loaded: Renderer | None = None, **positions: float
+    ) -> io.NodeOutput:
         motion = expression_from_sliders(positions)
-        pictures, report = _render(image, faces, motion, 1.0, renderer)
+        pictures, report = _render(image, faces, motion, 1.0, renderer, loaded)
         return io.NodeOutput(pictures, motion, report, ui=shown(report))

@@ -11,9 +11,11 @@ Faces = io.Custom("LIKENESS_FACES")
 Identity = io.Custom("LIKENESS_IDENTITY")
 Occluder = io.Custom("LIKENESS_OCCLUDER")
 Parser = io.Custom("LIKENESS_PARSER")
+Renderer = io.Custom("LIKENESS_RENDERER")
 Regions = io.Custom("LIKENESS_REGIONS")
 Schedule = io.Custom("LIKENESS_SCHEDULE")
 Motion = io.Custom("LIKENESS_MOTION")
+Restorer = io.Custom("LIKENESS_RESTORER")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

@@ -20,9 +20,10 @@ from ..pipelines.video.steady import SMOOTHINGS, Smoothing
 from ..pipelines.video.tracking import describe_tracks, track_faces
 from . import sockets
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
-from .swap import KEEPABLE, keep_input, occluder_input
+from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input, occluder_input
 
 
 def _smoothing() -> io.Combo.Input:
@@ -85,6 +86,7 @@ class SwapFacesInVideo(io.ComfyNode):
             "grow with length, sound is copied, an interrupted run goes on where it stopped.",
             search_aliases=["video face swap", "deepfake video", "reactor video", "roop video"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, also trimmed. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds faces, tells people apart."),
@@ -120,12 +122,14 @@ class SwapFacesInVideo(io.ComfyNode):
                     advanced=True,
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
+                boost_input(),
                 occluder_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
 
     @classmethod
+    @concerns_faces("faces of a video replaced by another person's")
     def execute(
         cls,
         video: Input.Video,
@@ -139,19 +143,19 @@ class SwapFacesInVideo(io.ComfyNode):
         smoothing: Smoothing,
         crf: int,
         blend: Blend,
+        boost: str = BOOSTS[0],
         people: dict[str, Identity] | None = None,
         occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions, occluder=occluder)
+        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost), occluder=occluder)
         work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         tracks = face_tracks(analysis, threshold, smoothing, work.choose)
-        settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
-        # a swapper that does not say which it is can only go on with its own work, not with that of a restarted ComfyUI
-        settings.append(getattr(swapper, "name", f"{type(swapper).__name__} {id(swapper)}"))
+        settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
+        settings += [analysis.name, swapper.name]
         settings += [occluder.name] if occluder is not None else []
         swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
-        report = f"{describe_people(tracks, [identity.name for identity in new])}\n{done}"
+        report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
         return io.NodeOutput(swapped, report, ui=shown(report))

@@ -46,11 +46,15 @@ class PromptFailed(Exception):
 
 @dataclass(frozen=True)
 class ComfyServer:
-    """A running ComfyUI. base: its base directory (input, output, models, user). log: what it prints."""
+    """A running ComfyUI. base: its base directory (input, output, models, user). log: what it prints.
+
+    mirror_port: where it looks for weights before anywhere else; a test may serve some there.
+    """
 
     url: str
     base: Path
     log: Path
+    mirror_port: int = 0
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as response:
@@ -116,14 +120,16 @@ def _start(base: Path) -> tuple[subprocess.Popen[bytes], ComfyServer]:
     pack_link(base / "custom_nodes")
     for nodes in TEST_NODES:
         shutil.copy(nodes, base / "custom_nodes")
-    folder, port, log = comfyui_folder(), free_port(), base / "server.log"
+    folder, port, mirror, log = comfyui_folder(), free_port(), free_port(), base / "server.log"
     command = [sys.executable, "-u", str(folder / "main.py"), "--cpu", "--listen", "127.0.0.1", "--port", str(port)]
     command += ["--disable-api-nodes", "--database-url", "sqlite:///:memory:", "--base-directory", str(base)]
     command += ["--dont-print-server", "--cache-lru", "100"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    # weights come from this machine or from nowhere: nobody listens on port 9
+    environment |= {"LIKENESS_MIRROR": f"http://127.0.0.1:{mirror}", "https_proxy": "http://127.0.0.1:9"}
     with open(log, "wb") as output:
         process = subprocess.Popen(command, cwd=base, stdout=output, stderr=subprocess.STDOUT, env=environment)
-    return process, ComfyServer(f"http://127.0.0.1:{port}", base, log)
+    return process, ComfyServer(f"http://127.0.0.1:{port}", base, log, mirror)
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], server: ComfyServer) -> None:

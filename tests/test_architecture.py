@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from likeness.tests.architecture_words import CODE_IN_FILES, COMFYUI, MODULE_SCOPE, VAGUE_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 PACK = ("pipelines", "nodes", "cli", "benchmarks", "tools", "examples")
@@ -31,24 +32,21 @@ ARROWS: dict[str, set[str]] = {
         "guidance": "errors backbones",
         "motion": "errors face files geometry",
         "audio": "errors motion registry",
-        "render": "errors face geometry motion registry",
+        "render": "errors face files geometry motion registry stitch weights",
         "stitch": "errors face geometry",
         "swap": "errors face geometry identity stitch registry onnx_network",
-        "restore": "errors face files geometry stitch registry onnx_network",
+        "restore": "errors face files geometry stitch weights registry onnx_network",
         "video": "errors face geometry",
         "gallery": "errors face identity",
+        "doctor": "errors download identity registry render restore swap weights",
         "training": "errors face geometry identity adapters",
-        "safety": "errors face identity",
+        "safety": "errors face files identity",
     }.items()
 }
 #: Folder of the pack -> the other folders it may import.
 FOLDERS = {"pipelines": set[str](), "nodes": {"pipelines"}, "cli": {"pipelines", "benchmarks"}}
 #: Compares ComfyUI's models through the patches of our nodes, so it needs nodes/ where the rest of cli/ does not.
 COMPARES_NODES = "cli/parity/unets.py"
-COMFYUI = set("comfy comfy_api comfy_api_nodes comfy_extras comfy_execution execution folder_paths server".split())
-MODULE_SCOPE = {"torch", "numpy", "safetensors"} | set(sys.stdlib_module_names)
-CODE_IN_FILES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
-VAGUE_NAMES = {"util", "utils", "helper", "helpers", "common", "misc", "manager", "managers"}
 #: The only function that may catch everything: one broken schema must not take the other nodes away.
 CATCHES_ALL = ("nodes/__init__.py", "with_valid_schema")
 #: The only function that opens torch files: weights only, which unpickles no code, and its error has pickle's name.

@@ -19,6 +19,7 @@ HEAD = "| For | File | Size | Folder below `ComfyUI/models` | Licence (commercia
 TOWERS = "Encoders that several of them read pictures with"
 PARSERS = "Face parsers, in *Load Face Parser*"
 RECOGNISERS = "Recognisers, in *Load Face Analysis*"
+LIVEPORTRAIT = "LivePortrait, in *Load LivePortrait* (their safetensors conversions are read too)"
 RECOGNISER_FILES = ("insightface_scrfd_10g", "insightface_glintr100", "insightface_w600k_r50", "arc2face_arcface")
 
 
@@ -27,6 +28,7 @@ def table() -> str:
     from likeness.pipelines.adapters.families import FAMILIES
     from likeness.pipelines.adapters.published import ADAPTER_FILES, FILES_BESIDE, TOWER_FILES
     from likeness.pipelines.identity.parsing import PARSERS as PARSER_KINDS
+    from likeness.pipelines.render.liveportrait.files import NETWORK_FILES
     from likeness.pipelines.weights import Manifest
 
     manifest = Manifest.load()
@@ -35,6 +37,7 @@ def table() -> str:
     ]
     parsers = [kind.weights_id for kind in PARSER_KINDS]
     groups += [(TOWERS, TOWER_FILES.values()), (PARSERS, parsers), (RECOGNISERS, RECOGNISER_FILES)]
+    groups.append((LIVEPORTRAIT, [file.published for file in NETWORK_FILES]))
     lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
     for title, ids in groups:
         for number, weights_id in enumerate(ids):

@@ -12,7 +12,9 @@ const COLOURS = {
   LIKENESS_REGIONS: "#4fc3f7",
   LIKENESS_SCHEDULE: "#a1887f",
   LIKENESS_MOTION: "#b388ff",
+  LIKENESS_RESTORER: "#4dd0e1",
   LIKENESS_SWAPPER: "#9ccc65",
+  LIKENESS_RENDERER: "#4dd0e1",
 };
 
 app.registerExtension({

@@ -98,7 +98,7 @@ def _unreachable(url: str, reason: object) -> Exception:
         )
     if isinstance(reason, socket.gaierror):
         return DownloadError(f"{url}: the name {host} is not known: there is no network{_through_proxy()}.")
-    if isinstance(reason, (TimeoutError, ConnectionError)):
+    if isinstance(reason, (TimeoutError, ConnectionError)) and not isinstance(reason, ConnectionRefusedError):
         return Interrupted(f"no connection to {host}{_through_proxy()}: {reason}")
     return DownloadError(f"{url}: no connection to {host}{_through_proxy()}: {reason}")
 

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+import urllib.parse
 from collections.abc import Generator
 from pathlib import Path
 from typing import IO
@@ -74,13 +75,16 @@ def fetch(
 def addresses(one: Published) -> tuple[tuple[str, bool], ...]:
     """Where a file is looked for, best first, each with whether an unprotected connection is allowed."""
     mirrors = [base.rstrip("/") for base in os.environ.get(MIRROR, "").replace(",", " ").split()]
-    # what cannot be checked against a hash must come over a protected connection
-    checked = one.sha256 is not None
-    found = [(f"{base}/{one.folder}/{one.file}", checked) for base in mirrors]
+    # what cannot be checked against a hash must come over a protected connection, or not over a network at all
+    found = [(f"{base}/{one.folder}/{one.file}", one.sha256 is not None or _on_this_machine(base)) for base in mirrors]
     endpoint = os.environ.get(HUGGING_FACE, "").rstrip("/")
     hub = "https://huggingface.co/"
     found += [(f"{endpoint}/{url.removeprefix(hub)}", False) for url in one.urls if endpoint and url.startswith(hub)]
     return tuple(dict.fromkeys([*found, *((url, False) for url in one.urls)]))
+
+
+def _on_this_machine(url: str) -> bool:
+    return urllib.parse.urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
 
 
 def _from_first(one: Published, path: Path, partial: Path, report: Report, patience: Patience) -> str:

@@ -49,14 +49,19 @@ def middle_row(motion: Motion) -> FloatArray:
 
 
 def calm_row(motion: Motion, share: float = 0.1) -> FloatArray:
-    """(58,) of a face at rest: the median over the calmest frames, at least three where there are as many.
+    """(58,) of a face at rest: the median over `calm_frames`."""
+    return as_float_array(np.median(motion.values[calm_frames(motion, share)], 0))
 
-    share: of the frames. A frame is as calm as its blendshapes are small; gaze and blinks come and go and do not count.
+
+def calm_frames(motion: Motion, share: float = 0.1) -> NDArray[np.int64]:
+    """The calmest frames, calmest first: `share` of all, at least three where there are as many.
+
+    A frame is as calm as its blendshapes are small; gaze and blinks come and go and do not count.
     """
     counted = [i for i, name in enumerate(ARKIT_NAMES) if not name.startswith(("eyeLook", "eyeBlink"))]
     activity = np.abs(motion.blendshapes[:, counted]).sum(1)
     count = min(max(round(len(motion) * share), 3), len(motion))
-    return as_float_array(np.median(motion.values[np.argsort(activity, kind="stable")[:count]], 0))
+    return np.argsort(activity, kind="stable")[:count]
 
 
 def changed_from(motion: Motion, reference: FloatArray) -> Motion:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -10,15 +10,11 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import Face, Faces, FloatArray
-from ..geometry.pose import rotation_from_landmarks
 from ..motion.channels import ARKIT_NAMES
 from ..motion.motion import Motion
 from ..registry import Registry
-from .movement import TURN_LIMITS
 from .renderers import RENDERERS, PreparedPortrait, Renderer, RendererEntry, renderer_named
-
-#: Radians of yaw from which on half of a portrait's face is hidden, so that there is nothing to move there.
-MOST_YAW = 0.9
+from .visibility import bent_glasses, facing, require_visible, turned_away
 
 
 def load_renderer(registry: Registry, name: str = "auto") -> tuple[Renderer, str]:
@@ -29,13 +25,15 @@ def load_renderer(registry: Registry, name: str = "auto") -> tuple[Renderer, str
     """
     if name != "auto":
         entry = renderer_named(name)
-        return entry.load(registry), _describe(entry)
+        loaded = entry.load(registry)
+        return loaded, _describe(entry, loaded)
     passed: list[str] = []
     for entry in reversed(RENDERERS):
-        missing = [weights_id for weights_id in entry.requires if registry.find(weights_id) is None]
+        missing = entry.missing(registry)
         if not missing:
-            return entry.load(registry), "\n".join([_describe(entry), *passed])
-        passed.append(f"Not {entry.name}: {', '.join(missing)} missing.")
+            loaded = entry.load(registry)
+            return loaded, "\n".join([_describe(entry, loaded), *passed])
+        passed.append(f"Not {entry.name}: {len(missing)} of its {len(entry.requires)} files missing.")
     raise InputError("\n".join(["No renderer can be loaded.", *passed]))
 
 
@@ -52,30 +50,78 @@ def animate(
 
     picture: (H, W, 3) float in [0, 1]. faces: of the picture, each makes the motion. strength: of blendshapes, turn and
     shift; 0 repeats the picture bit for bit. names: of the entries of `Face.blendshapes`. Returns (T, H, W, 3) and a
-    text: what turns were limited. Raises InputError for a face in profile, and CancelledError when the user stops.
+    text: what turns were limited, which faces move less because they are turned away. Raises InputError when all faces
+    are in profile, and CancelledError when the user stops.
     """
-    for face in faces:
-        require_frontal(face)
-    portraits = [renderer.prepare(picture, face, shown_already(face, names)) for face in faces]
+    require_visible(faces)
     frames = torch.empty(len(motion), *picture.shape, dtype=picture.dtype)
     progress = registry.runtime.progress(len(motion))
+    for index, frame in enumerate(animated(registry, renderer, picture, faces, motion, strength, names)):
+        frames[index] = frame
+        progress.update()
+    said = [*_limits(motion, strength, renderer.turn_limits), *turned_away(faces)]
+    if renderer.turn_limits is not None:  # a mesh bends what lies on it
+        said += bent_glasses(picture, faces, motion, strength)
+    return frames, "\n".join(said)
+
+
+def animated(
+    registry: Registry,
+    renderer: Renderer,
+    picture: Tensor,
+    faces: Sequence[Face],
+    motion: Motion,
+    strength: float,
+    names: Sequence[str],
+) -> Iterator[Tensor]:
+    """The frames (H, W, 3) of `animate` one by one; none is kept. Faces in profile are left as they are."""
+    faces = [face for face in faces if facing(face) > 0]
+    portraits = [(renderer.prepare(picture, face, shown_already(face, names)), facing(face)) for face in faces]
+    nearest = nearest_face(faces, (picture.shape[0], picture.shape[1])) if len(faces) > 1 else None
     for index in range(len(motion)):
         registry.runtime.check_cancelled()
-        frames[index] = _frame(picture, portraits, motion, index, strength)
-        progress.update()
-    return frames, _limits(motion, strength)
+        yield _frame(picture, portraits, nearest, motion, index, strength)
+
+
+def nearest_face(faces: Sequence[Face], size_hw: tuple[int, int]) -> Tensor:
+    """(H, W) int64: which face each pixel belongs to where two reach it: the one it is nearest to in face sizes."""
+    y, x = torch.meshgrid(torch.arange(size_hw[0]), torch.arange(size_hw[1]), indexing="ij")
+    distances = [
+        ((x - float(face.center[0])) ** 2 + (y - float(face.center[1])) ** 2) / max(face.area_px, 1.0) for face in faces
+    ]
+    return torch.stack(distances).argmin(0)
 
 
 def _frame(
-    picture: Tensor, portraits: Sequence[PreparedPortrait], motion: Motion, index: int, strength: float
+    picture: Tensor,
+    portraits: Sequence[tuple[PreparedPortrait, float]],
+    nearest: Tensor | None,
+    motion: Motion,
+    index: int,
+    strength: float,
 ) -> Tensor:
-    amount = np.float32(strength)
-    values = (amount * motion.blendshapes[index], amount * motion.rotation[index], amount * motion.translation[index])
+    if nearest is None:
+        return _acting(*portraits[0], motion, index, strength) if portraits else picture
     out = picture
-    for portrait in portraits:
-        drawn = portrait.frame(*values)
-        out = drawn if out is picture else torch.where(drawn != picture, drawn, out)
+    changed = torch.zeros(*nearest.shape, dtype=torch.bool)
+    for number, (portrait, share) in enumerate(portraits):
+        drawn = _acting(portrait, share, motion, index, strength)
+        moved = (drawn != picture).any(-1)
+        out = torch.where((moved & (~changed | (nearest == number)))[..., None], drawn, out)
+        changed |= moved
     return out
+
+
+def _acting(portrait: PreparedPortrait, share: float, motion: Motion, index: int, strength: float) -> Tensor:
+    """The picture with one frame of a motion; share: of it that the face in its pose can show."""
+    amount = np.float32(strength * share)
+    channels = {name: amount * rows[index] for name, rows in motion.channels.items()}
+    return portrait.frame(
+        amount * motion.blendshapes[index],
+        amount * motion.rotation[index],
+        amount * motion.translation[index],
+        channels,
+    )
 
 
 def shown_already(face: Face, names: Sequence[str]) -> FloatArray | None:
@@ -86,35 +132,26 @@ def shown_already(face: Face, names: Sequence[str]) -> FloatArray | None:
     return np.array([known.get(name, 0.0) for name in ARKIT_NAMES], dtype=np.float32)
 
 
-def require_frontal(face: Face) -> None:
-    """Raise InputError for a face whose far side cannot be seen."""
-    if face.landmarks is None:
-        return
-    yaw = rotation_from_landmarks(face.landmarks)[1]
-    if abs(yaw) > MOST_YAW:
-        raise InputError(
-            f"The face at {np.round(face.bbox_xyxy).astype(int).tolist()} is turned by {np.rad2deg(yaw):.0f}°; beyond "
-            f"{np.rad2deg(MOST_YAW):.0f}° half of it is hidden and cannot be moved. Use a more frontal portrait."
-        )
-
-
 def faces_to_animate(faces: Faces) -> tuple[int, tuple[Face, ...]]:
     """The first picture with a face, and its faces. Raises FaceNotFoundError when no picture has one."""
     faces.require_any("The portrait")
     return next((index, frame) for index, frame in enumerate(faces.frames) if frame)
 
 
-def _limits(motion: Motion, strength: float) -> str:
+def _limits(motion: Motion, strength: float, limits: tuple[float, float, float] | None) -> list[str]:
     lines = [f"{len(motion)} frame(s) at {motion.fps:g} frames per second."]
-    for name, limit, turn in zip(("pitch", "yaw", "roll"), TURN_LIMITS, motion.rotation.T, strict=True):
+    if limits is None:
+        return lines
+    for name, limit, turn in zip(("pitch", "yaw", "roll"), limits, motion.rotation.T, strict=True):
         most = strength * float(np.abs(turn).max())
         if most > limit:
             lines.append(
                 f"The {name} of up to {np.rad2deg(most):.0f}° is bent towards {np.rad2deg(limit):.0f}°: a photo shows "
                 "no more of the head."
             )
-    return "\n".join(lines)
+    return lines
 
 
-def _describe(entry: RendererEntry) -> str:
-    return f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+def _describe(entry: RendererEntry, loaded: Renderer) -> str:
+    said = f"Renderer: {entry.name}, {entry.title}. Licence {entry.licence}."
+    return f"{said}\n{loaded.text}" if loaded.text else said

@@ -1,7 +1,8 @@
 """Eyes painted into the portrait before it is moved: the iris looks elsewhere, a curtain of lid skin closes the eye.
 
 Moving the lids' skin with the mesh would smear lashes over the eye, so the lid is new skin: the colours around the eye
-grown over it, the portrait's own grain, and the lash line at its edge.
+grown over it, the portrait's own grain, and the lash line at its edge. Likewise the iris is lifted off the white and
+put back elsewhere, because pushing pixels around would stretch it.
 """
 
 from __future__ import annotations
@@ -10,43 +11,60 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..face import FloatArray
-from ..geometry.features import EYES, ORBITS
+from ..geometry.features import ORBITS
 from ..geometry.texture import sample_at
+from .eye_layers import closed_lid, eye_frame, iris_of, white_of
+from .handles import LOOK_SIDEWAYS, LOOK_UPRIGHT
 from .portrait import Portrait
 
-#: How far an iris goes at activation 1, sideways and up or down, in widths of the eye.
-_SIDEWAYS, _UPRIGHT = 0.24, 0.18
+#: The lash line: how far it reaches down and up in eye widths, and how dark it is at most.
+_LASH_DOWN, _LASH_UP, _LASH_DARKNESS = 0.070, 0.035, 0.75
 
-#: The lash line: half its height in eye widths, and how dark it is at most.
-_LASH, _LASH_DARKNESS = 0.042, 0.74
+#: How thick lashes are at the inner corner against the outer one.
+_TAPER = 0.7
+
+#: How far down the lid comes at blink 1, in heights of the opening.
+_REACH = 1.14
 
 #: Lashes are rather brown than black.
 _LASH_HUE = torch.tensor([0.92, 1.0, 1.04])[:, None, None]
+
+#: The shadow of the upper lid on the eye: how dark, and how far down in eye widths.
+_SHADOW, _SHADOW_REACH = 0.38, 0.07
+
+#: How far the lid comes down with eyes that look down.
+_LID_FOLLOWS = 0.34
 
 
 @dataclass(frozen=True, eq=False)
 class PaintedEye:
     """One eye of a portrait, in a box of it.
 
-    box: x0, y0, x1, y1 px. closed: (3, h, w), skin where the eye is. below: (h, w), px below the upper lid's edge.
-    space: (h, w), px between the lids. along: (h, w), 0 to 1 between the corners. opening: (h, w), soft mask.
-    right, down: unit vectors of the eye. iris: x, y px in the box; width: of the eye, radius: of the iris in px.
+    box: x0, y0, x1, y1 px. closed: (3, h, w), skin where the eye is. white: (3, h, w), the eye without its iris. iris:
+    (3, h, w), the whole iris in its place. below: (h, w), px below the upper lid's edge. space: (h, w), px between the
+    lids. ends: (h, w), 1 between the corners, fading beyond. curtain: (h, w), 1 below the lid's fold. crest: (h, w),
+    how thick lashes are. opening, shadow: (h, w) masks. away: (h, w, 2) px from the iris' middle. right, down: unit
+    vectors of the eye. width: of the eye, radius: of the iris in px.
     """
 
     box: tuple[int, int, int, int]
     closed: Tensor
+    white: Tensor
+    iris: Tensor
     below: Tensor
     space: Tensor
-    along: Tensor
+    ends: Tensor
+    curtain: Tensor
+    crest: Tensor
     opening: Tensor
+    shadow: Tensor
+    away: Tensor
     right: NDArray[np.float64]
     down: NDArray[np.float64]
-    iris: NDArray[np.float64]
     width: float
     radius: float
 
@@ -58,36 +76,32 @@ class PaintedEye:
         x0, y0, x1, y1 = self.box
         eye = pixels[:, y0:y1, x0:x1]
         if gaze != (0.0, 0.0):
-            eye = torch.lerp(eye, self._looking(eye, gaze), self.opening)
+            # a glance that is hardly there is hardly repainted
+            eye = torch.lerp(eye, self._looking(gaze), self.opening * min(1.0, 5 * float(np.hypot(*gaze))))
+        blink = max(blink, _LID_FOLLOWS * gaze[1])
         if blink > 0:
             eye = self._lidded(eye, blink)
         pixels[:, y0:y1, x0:x1] = eye
 
-    def _looking(self, eye: Tensor, gaze: tuple[float, float]) -> Tensor:
-        shift = self.width * (_SIDEWAYS * gaze[0] * self.right + _UPRIGHT * gaze[1] * self.down)
-        y, x = torch.meshgrid(torch.arange(eye.shape[1]), torch.arange(eye.shape[2]), indexing="ij")
-        places = torch.stack([x, y], -1).float()
-        away = places - torch.from_numpy((self.iris + shift).astype(np.float32))
-        along = (away @ torch.from_numpy(self.right.astype(np.float32))) / (2.2 * self.radius)
-        across = (away @ torch.from_numpy(self.down.astype(np.float32))) / (2.2 * self.radius)
-        share = torch.exp(-(along**4) - across**4)[..., None]
-        return sample_at(eye.contiguous(), places - share * torch.from_numpy(shift.astype(np.float32)))
+    def _looking(self, gaze: tuple[float, float]) -> Tensor:
+        moved = self.width * (LOOK_SIDEWAYS * gaze[0] * self.right + LOOK_UPRIGHT * gaze[1] * self.down)
+        shift = torch.from_numpy(moved.astype(np.float32))
+        distance = torch.linalg.vector_norm(self.away - shift, dim=-1)
+        soft = max(0.16 * self.radius, 1.0)
+        disc = ((self.radius - distance) / soft + 0.5).clamp(0, 1)
+        y, x = torch.meshgrid(*(torch.arange(count) for count in self.space.shape), indexing="ij")
+        iris = sample_at(self.iris, torch.stack([x, y], -1) - shift)
+        return torch.lerp(self.white, iris, disc) * (1 - self.shadow)
 
     def _lidded(self, eye: Tensor, blink: float) -> Tensor:
-        thickness = max(_LASH * self.width, 0.6)
-        beneath = self.below - blink * (1.08 * self.space + 0.8 * thickness)  # px under the lid's edge
-        ends, share = self._ends(), min(1.0, 4 * blink)
-        # the curtain begins softly above the old edge, where the old lashes are
-        above = ((self.below + 0.20 * self.width) / (0.10 * self.width)).clamp(0, 1)
-        skin = (0.5 - beneath).clamp(0, 1) * above * ends
-        out = torch.lerp(eye, self.closed, skin * min(1.0, 6 * blink))
-        fold = torch.exp(-(((beneath + 0.16 * self.width) / (0.09 * self.width)) ** 2)) * 0.06
-        lash = torch.exp(-((beneath / thickness) ** 2)) * _LASH_DARKNESS
-        return out * (1 - (lash * _LASH_HUE + fold * skin) * ends * share)
-
-    def _ends(self) -> Tensor:
-        """(h, w): 1 between the corners of the eye, fading beyond them."""
-        return ((torch.minimum(self.along, 1 - self.along) + 0.12) / 0.14).clamp(0, 1)
+        lash_up, lash_down = (max(part * self.width, 0.5) for part in (_LASH_UP, _LASH_DOWN))
+        beneath = self.below - blink * (_REACH * self.space + 0.8 * lash_up)  # px under the lid's edge
+        share = min(1.0, 4 * blink)
+        skin = (0.5 - beneath).clamp(0, 1) * self.curtain * self.ends
+        out = torch.lerp(eye, self.closed, skin * min(1.0, 5 * blink))
+        reach = torch.where(beneath > 0, lash_down, lash_up) * (0.5 + 0.5 * self.crest)
+        lash = torch.exp(-((beneath / reach) ** 2)) * _LASH_DARKNESS * self.crest
+        return out * (1 - lash * _LASH_HUE * self.ends * share)
 
 
 def painted_eyes(portrait: Portrait) -> tuple[PaintedEye, PaintedEye]:
@@ -97,91 +111,45 @@ def painted_eyes(portrait: Portrait) -> tuple[PaintedEye, PaintedEye]:
 
 
 def _eye(portrait: Portrait, side: int) -> PaintedEye:
-    points, eye = portrait.landmarks[:, :2].astype(np.float64), EYES[side]
-    ends = points[list(eye.lids.corners)]
-    ends = ends[np.argsort(ends[:, 0])]
-    width = max(float(np.linalg.norm(ends[1] - ends[0])), 1.0)
-    right = (ends[1] - ends[0]) / width
-    down = np.array([-right[1], right[0]])
-    around = points[list(ORBITS[side])]
-    low, high = np.floor(around.min(0)).astype(int) - 2, np.ceil(around.max(0)).astype(int) + 3
-    limit = np.array([portrait.pixels.shape[2], portrait.pixels.shape[1]])
-    low, high = np.clip(low, 0, limit - 2), np.clip(high, 2, limit)
-    y, x = np.mgrid[low[1] : high[1], low[0] : high[0]].astype(np.float64)
-    place = np.stack([x, y], -1)
-    u, v = (place - ends[0]) @ right, (place - ends[0]) @ down
-    upper, lower = (
-        _curve(points, eye.lids.corners, row, ends[0], right, down) for row in (eye.lids.upper, eye.lids.lower)
-    )
-    top, bottom = np.interp(u, *upper), np.interp(u, *lower)
-    opening = np.clip(np.minimum(v - top, bottom - v) + 0.5, 0, 1) * ((u > 0) & (u < width))
-    iris = points[eye.iris] - low
-    radius = float(np.linalg.norm(points[list(eye.iris_edge)] - points[eye.iris], axis=1).mean())
-    box = (int(low[0]), int(low[1]), int(high[0]), int(high[1]))
-
-    def tensor(values: NDArray[np.float64]) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-
-    closed = _closed(portrait.pixels[:, low[1] : high[1], low[0] : high[0]], points, side, low, (top, bottom, v))
+    points = portrait.landmarks[:, :2].astype(np.float64)
+    box = _box(portrait, points, side)
+    eye = portrait.pixels[:, box[1] : box[3], box[0] : box[2]]
+    frame = eye_frame(points, side, np.array(box[:2]), (eye.shape[1], eye.shape[2]))
+    gradient = frame.v[1, 0] - frame.v[0, 0], frame.v[0, 1] - frame.v[0, 0]
+    y, x = np.mgrid[: eye.shape[1], : eye.shape[2]].astype(np.float64)
+    outer = frame.along if side else 1 - frame.along
     return PaintedEye(
         box=box,
-        closed=closed,
-        below=tensor(v - top),
-        space=tensor(np.maximum(bottom - top, 0)),
-        along=tensor(u / width),
-        opening=tensor(opening),
-        right=right,
-        down=down,
-        iris=iris,
-        width=width,
-        radius=max(radius, 1.0),
+        closed=closed_lid(eye, frame),
+        white=white_of(eye, frame),
+        iris=iris_of(eye, frame),
+        below=_tensor(frame.v - frame.top),
+        space=_tensor(np.maximum(frame.bottom - frame.top, 0)),
+        ends=_tensor(np.clip((np.minimum(frame.along, 1 - frame.along) + 0.10) / 0.12, 0, 1)),
+        curtain=_tensor(np.clip((frame.v - frame.top + frame.crease) / (0.5 * frame.crease), 0, 1)),
+        crest=_tensor(np.clip(_TAPER + (1 - _TAPER) * np.sqrt(np.clip(outer, 0, 1)), 0, 1)),
+        opening=_tensor(frame.opening()),
+        shadow=_tensor(_SHADOW * np.exp(-((np.maximum(frame.v - frame.top, 0) / (_SHADOW_REACH * frame.width)) ** 2))),
+        away=_tensor(np.stack([x, y], -1) - frame.iris),
+        right=np.array([gradient[0], -gradient[1]]),
+        down=np.array([gradient[1], gradient[0]]),
+        width=frame.width,
+        radius=frame.radius,
     )
 
 
-def _curve(
-    points: NDArray[np.float64],
-    corners: tuple[int, int],
-    row: tuple[int, ...],
-    origin: NDArray[np.float64],
-    right: NDArray[np.float64],
-    down: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """A lid's edge as v over u, sorted."""
-    line = points[[corners[0], *row, corners[1]]] - origin
-    u, v = line @ right, line @ down
-    order = np.argsort(u)
-    # smoother than the nine landmarks of a small eye
-    fine = np.linspace(u[order][0], u[order][-1], 24)
-    fit = np.polynomial.Polynomial.fit(u[order], v[order], 4)
-    return fine, np.asarray(fit(fine))
+def _box(portrait: Portrait, points: NDArray[np.float64], side: int) -> tuple[int, int, int, int]:
+    """x0, y0, x1, y1 px around the eye with skin on all sides."""
+    around = points[list(ORBITS[side])]
+    rim = 0.2 * float(np.ptp(around[:, 0]))
+    low, high = np.floor(around.min(0) - rim).astype(int), np.ceil(around.max(0) + rim).astype(int) + 1
+    limit = np.array([portrait.pixels.shape[2], portrait.pixels.shape[1]])
+    low, high = np.clip(low, 0, limit - 2), np.clip(high, 2, limit)
+    return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 
 
-def _closed(
-    eye: Tensor,
-    points: NDArray[np.float64],
-    side: int,
-    low: NDArray[np.int64],
-    heights: tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]],
-) -> Tensor:
-    """(3, h, w): the eye's box with lid skin over the opening: colours from around, darker grain of the cheek."""
-    orbit, lids = points[list(ORBITS[side])], points[list(EYES[side].lids.loop)]
-    nearest = lids[np.argmin(np.linalg.norm(orbit[:, None] - lids[None], axis=2), axis=1)]
-    spots = torch.from_numpy((orbit + 0.1 * (nearest - orbit) - low).astype(np.float32))
-    soft = F.avg_pool2d(F.pad(eye[None], (1, 1, 1, 1), mode="replicate"), 3, stride=1)[0]
-    colours = sample_at(soft, spots[None])[:, 0]
-    light = colours.mean(0)
-    usual = colours[:, (light >= light.quantile(0.6)) & (light <= light.quantile(0.97))].mean(1, keepdim=True)
-    # lashes, frames of glasses and reflections are no skin
-    colours = torch.where(((light - usual.mean()).abs() < 0.12)[None], colours, usual)
-    y, x = torch.meshgrid(torch.arange(eye.shape[1]), torch.arange(eye.shape[2]), indexing="ij")
-    away = torch.cdist(torch.stack([x, y], -1).reshape(-1, 2).float(), spots)
-    weight = 1 / (away + 1.0) ** 2.5
-    fill = torch.lerp(colours @ weight.T / weight.sum(1), usual, 0.5).reshape(eye.shape)
-    noise = torch.randn(eye.shape[1:], generator=torch.Generator().manual_seed(side)) * 0.008
-    top, bottom, v = heights
-    middle = torch.from_numpy(((v - top) / np.maximum(bottom - top, 1e-3)).astype(np.float32)).clamp(0, 1)
-    round_ = 0.97 + 0.05 * torch.sin(middle * np.pi)
-    return ((fill * round_) + noise).clamp(0, 1)
+def _tensor(values: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
 def gaze_of(activations: FloatArray, index: dict[str, int]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -20,6 +20,17 @@ from ..geometry.mesh import canonical_mesh
 Field = NDArray[np.float64]
 Move = tuple[float, float, float]
 
+#: Radians that the jaw turns at jawOpen 1, and the power of the activation it grows with: a jaw that is half open looks
+#: more than half open.
+_JAW_RAD, _JAW_POWER = 0.50, 0.75
+
+#: Where the jaw's axis lies behind and below the points before the ears, in the head's axes and outer eye corner
+#: distances.
+JAW_AXIS = (0.0, 0.05, 0.05)
+
+#: How far an iris goes at activation 1, sideways and up or down, in widths of the eye.
+LOOK_SIDEWAYS, LOOK_UPRIGHT = 0.22, 0.13
+
 #: Side of the picture -> how the channels of that side end.
 SIDES = ("Right", "Left")
 
@@ -54,6 +65,11 @@ def channel_fields() -> dict[str, FloatArray]:
     fields["browInnerUp"] = _spread(inner)
     fields.update(_mouth_fields())
     return {name: field.astype(np.float32) for name, field in fields.items()}
+
+
+def jaw_angle(amount: float) -> float:
+    """Radians that the jaw turns at an activation of jawOpen; below 0 it closes a little further than it is."""
+    return _JAW_RAD * (amount**_JAW_POWER if amount > 0 else max(amount, -0.1))
 
 
 @cache
@@ -146,8 +162,8 @@ def _eye_fields(side: int) -> dict[str, Field]:
         "eyeWide": _spread(wide),
         "eyeBlink": _spread({i: (0.0, 0.012 * w, 0.0) for i, w in lower.items()}),
         # the upper lid follows the gaze
-        "eyeLookDown": _spread({i: (0.0, 0.03 * w, 0.0) for i, w in upper.items()}),
-        "eyeLookUp": _spread({i: (0.0, -0.02 * w, 0.0) for i, w in upper.items()}),
+        "eyeLookDown": _spread({i: (0.0, 0.012 * w, 0.0) for i, w in upper.items()}),
+        "eyeLookUp": _spread({i: (0.0, -0.03 * w, 0.0) for i, w in upper.items()}),
     }
 
 

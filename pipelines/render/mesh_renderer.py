@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,11 +17,13 @@ from ..motion.channels import ARKIT_NAMES, INDEX
 from ..registry import Registry
 from .eyes import PaintedEye, gaze_of, painted_eyes
 from .mouth import Mouth, draw_mouth, mouth_of
-from .movement import Moved, move
+from .movement import TURN_LIMITS, Moved, move
 from .portrait import Portrait, drawn_triangles, prepare
 
 #: Faces with more px between the outer eye corners than this get their movement worked out on fewer pixels.
 _FINE_PX = 48
+
+_NO_CHANNELS: Mapping[str, FloatArray] = {}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +34,18 @@ class MeshPortrait:
     eyes: tuple[PaintedEye, PaintedEye]
     mouth: Mouth
 
-    def frame(self, blendshapes: FloatArray, rotation: FloatArray, translation: FloatArray) -> Tensor:
+    def frame(
+        self,
+        blendshapes: FloatArray,
+        rotation: FloatArray,
+        translation: FloatArray,
+        channels: Mapping[str, FloatArray] = _NO_CHANNELS,
+    ) -> Tensor:
         """The whole picture (H, W, 3) with one frame's expression and pose.
 
         blendshapes: (52,) in the order of `ARKIT_NAMES`, rotation: (3,) radians, translation: (3,), all as in `Motion`:
-        changes against the portrait. All zeros give the portrait bit for bit, and so does every pixel out of reach.
+        changes against the portrait. channels: none is used. All zeros give the portrait bit for bit, and so does every
+        pixel out of reach.
         """
         out = self.portrait.picture.clone()
         if not (np.any(blendshapes) or np.any(rotation) or np.any(translation)):
@@ -73,6 +83,11 @@ class MeshRenderer:
     title = "Embedded mesh (nothing to download)"
     licence = "Apache-2.0"
     requires: tuple[str, ...] = ()
+    turn_limits = TURN_LIMITS
+    text = ""
+
+    def missing(self, registry: Registry) -> tuple[str, ...]:
+        return ()
 
     def load(self, registry: Registry) -> MeshRenderer:
         return self

@@ -19,12 +19,16 @@ _INNER = LIP_RINGS[-1]
 _UPPER = (_INNER.corners[0], *_INNER.upper, _INNER.corners[1])
 _LOWER = (_INNER.corners[0], *_INNER.lower, _INNER.corners[1])
 
-#: Lengths in distances between the outer eye corners.
-_TOOTH_HEIGHT, _TOOTH_WIDTH, _ARCH_WIDTH = 0.07, 0.085, 0.46
+#: Lengths in distances between the outer eye corners: of an upper tooth, of it below closed lips, its width, the arch.
+_TOOTH_HEIGHT, _TOOTH_SHOWN, _TOOTH_WIDTH, _ARCH_WIDTH = 0.105, 0.040, 0.085, 0.46
 
-_TEETH = torch.tensor([0.90, 0.84, 0.76])
-_CAVITY = torch.tensor([0.17, 0.055, 0.05])
-_TONGUE = torch.tensor([0.62, 0.30, 0.28])
+#: How much of the gum shows above the portrait's own teeth before it is only gum, in the same distances.
+_GUM_BEGINS = 0.02
+
+_TEETH = torch.tensor([0.93, 0.88, 0.80])
+_GUM = torch.tensor([0.66, 0.36, 0.35])
+_CAVITY = torch.tensor([0.15, 0.045, 0.040])
+_TONGUE = torch.tensor([0.70, 0.36, 0.34])
 
 Row = tuple[NDArray[np.float64], NDArray[np.float64]]
 
@@ -70,20 +74,31 @@ def draw_mouth(portrait: Portrait, mouth: Mouth, moved: Moved, out: Tensor, orig
     place = np.stack([x, y], -1)
     u, v = place @ right, place @ down
     top, bottom = np.interp(u, *upper), np.interp(u, *lower)
-    soft = np.clip(np.minimum(v - top, bottom - v) / _softness(portrait) + 0.4, 0, 1) * ((u > start) & (u < end))
+    inwards = np.minimum((v - top) / _slope(u, upper), (bottom - v) / _slope(u, lower))
+    soft = np.clip(inwards / _softness(portrait) + 0.4, 0, 1) * ((u > start) & (u < end))
     soft *= np.clip((bottom - top) / max(0.012 * portrait.unit, 0.7), 0, 1)
     depth, open_ = np.maximum(v - top, 0), np.maximum(bottom - top, 1e-3)
-    across = (u - (start + end) / 2) / portrait.unit
-    inside = _cavity(mouth, depth, open_, across, portrait.unit)
-    teeth, cover = _teeth(portrait, mouth, depth, across)
+    inside = _cavity(mouth, depth, open_, (u - (start + end) / 2) / portrait.unit, portrait.unit)
+    # teeth stay with the skull, whatever lips do in front of them
+    line, _, left, rest_end = _rows(portrait, moved.skull)
+    middle = (left + rest_end) / 2
+    below = v - np.interp(np.clip(u, left, rest_end), *line)
+    teeth, cover = _teeth(portrait, mouth, below, (u - middle) / portrait.unit)
     inside = torch.lerp(inside, teeth, _tensor(cover))
     # lips throw a shadow on what is behind them
-    inside = (
-        inside * _tensor(0.62 + 0.38 * np.clip(depth / (0.035 * portrait.unit), 0, 1)) if not mouth.shown else inside
-    )
+    shade = np.clip(depth / (0.035 * portrait.unit), 0, 1)
+    lightest = 0.62 if not mouth.shown else 1 - 0.25 * np.clip(-below / (0.02 * portrait.unit), 0, 1)
+    inside = inside * _tensor(lightest + (1 - lightest) * shade)
     (x0, y0), (x1, y1) = low - origin, high - origin
     region = out[:, y0:y1, x0:x1]
     region.copy_(torch.lerp(region, inside, _tensor(soft * share)))
+
+
+def _slope(u: NDArray[np.float64], row: Row) -> NDArray[np.float64]:
+    """How much longer a way down is than the way straight to a lip's edge, at each u: at most 3."""
+    step = 1.0
+    rise = (np.interp(u + step, *row) - np.interp(u - step, *row)) / (2 * step)
+    return np.minimum(np.sqrt(1 + rise**2), 3.0)
 
 
 def _softness(portrait: Portrait) -> float:
@@ -115,48 +130,62 @@ def _rows(portrait: Portrait, points: FloatArray) -> tuple[Row, Row, float, floa
 def _cavity(
     mouth: Mouth, depth: NDArray[np.float64], open_: NDArray[np.float64], across: NDArray[np.float64], unit: float
 ) -> Tensor:
-    """(3, h, w): darkness, and the tongue where the mouth is wide open."""
+    """(3, h, w): darkness that grows towards the throat, and the tongue where the mouth is wide open."""
     from_below = (open_ - depth) / unit
-    wide = np.clip((open_ / unit - 0.10) / 0.12, 0, 1)
-    tongue = np.exp(-((across / 0.15) ** 4)) * np.clip(1.2 - from_below / 0.10, 0, 1) * wide
-    shade = 0.55 + 0.45 * np.clip(from_below / 0.05, 0, 1)
-    dark = _CAVITY[:, None, None] * (0.5 + mouth.light)
-    red = _TONGUE[:, None, None] * (0.35 + 0.75 * mouth.light) * _tensor(shade)
-    return torch.lerp(dark.expand(-1, *depth.shape), red, 0.75 * _tensor(tongue))
+    wide = np.clip((open_ / unit - 0.08) / 0.12, 0, 1)
+    side = across / 0.19
+    # the tongue's back is a dome with a groove along its middle
+    dome = 0.02 + 0.10 * wide * np.sqrt(np.clip(1 - side**2, 0, 1))
+    tongue = np.clip((dome - from_below) / 0.025 + 0.5, 0, 1) * wide * np.clip((1 - np.abs(side)) / 0.25, 0, 1)
+    shade = 0.50 + 0.50 * np.clip(from_below / np.maximum(dome, 1e-3), 0, 1) - 0.22 * np.exp(-((across / 0.012) ** 2))
+    front = np.clip(1 - from_below / 0.12, 0, 1)
+    dark = _CAVITY[:, None, None] * (0.5 + mouth.light) * _tensor(0.55 + 0.75 * front)
+    red = _TONGUE[:, None, None] * (0.25 + 0.65 * mouth.light) * _tensor(shade)
+    return torch.lerp(dark, red, 0.85 * _tensor(tongue))
 
 
 def _teeth(
-    portrait: Portrait, mouth: Mouth, depth: NDArray[np.float64], across: NDArray[np.float64]
+    portrait: Portrait, mouth: Mouth, below: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[Tensor, NDArray[np.float64]]:
-    """Colours (3, h, w) and cover (h, w) of the upper teeth; they hang at constant depth below the upper lip."""
+    """Colours (3, h, w) and cover (h, w) of the upper teeth and the gum above them.
+
+    below: (h, w) px under where the upper lip's edge is at rest. across: (h, w) from the middle of the mouth at rest.
+    """
+    gum = _GUM * (0.35 + 0.60 * mouth.light) * (0.6 + 0.4 * mouth.tint)
     if mouth.shown:
-        return _own_teeth(portrait, mouth, depth, across)
+        teeth, cover = _own_teeth(portrait, mouth, below, across)
+        bare = np.clip((-below / portrait.unit - _GUM_BEGINS) / 0.02, 0, 1)
+        return torch.lerp(teeth, gum[:, None, None].expand_as(teeth), _tensor(bare)), cover
     unit = portrait.unit
     bend = np.sqrt(np.clip(1 - (across / (_ARCH_WIDTH / 2)) ** 2, 0, 1))
-    height = _TOOTH_HEIGHT * unit * (0.35 + 0.65 * bend) * (np.abs(across) < _ARCH_WIDTH / 2)
     turned = np.arcsin(np.clip(across / (_ARCH_WIDTH / 2), -1, 1)) * (_ARCH_WIDTH / 2)
     phase = np.abs(((turned / _TOOTH_WIDTH) % 1) - 0.5)  # 0.5 between two teeth
-    groove = np.exp(-(((0.5 - phase) / 0.06) ** 2))
-    height = height * (1 - 0.16 * (2 * phase) ** 4)
-    light = (0.45 + 0.62 * mouth.light) * (0.55 + 0.45 * bend) * (1 - 0.22 * groove)
-    cover = np.clip((height - depth) / max(0.012 * unit, 0.8) + 0.5, 0, 1)
-    colour = _TEETH * (0.55 + 0.45 * mouth.tint)
-    return colour[:, None, None] * _tensor(light), cover
+    groove = np.exp(-(((0.5 - phase) / 0.07) ** 2))
+    edge = _TOOTH_SHOWN * unit * (0.30 + 0.70 * bend) * (1 - 0.22 * (2 * phase) ** 4)
+    root = edge - _TOOTH_HEIGHT * unit * (0.75 + 0.25 * bend) * (1 - 0.10 * (2 * phase) ** 2)
+    # enamel is duller at the gum and a little see-through at its edge
+    height = np.clip((below - root) / np.maximum(edge - root, 1e-3), 0, 1)
+    light = (0.55 + 0.58 * mouth.light) * (0.50 + 0.50 * bend) * (1 - 0.24 * groove) * (0.90 + 0.10 * height)
+    cover = np.clip((edge - below) / max(0.012 * unit, 0.8) + 0.5, 0, 1) * (np.abs(across) < _ARCH_WIDTH / 2)
+    bare = np.clip((root - below) / max(0.014 * unit, 0.8) + 0.5, 0, 1)
+    colour = (_TEETH * (0.65 + 0.35 * mouth.tint))[:, None, None] * _tensor(light)
+    return torch.lerp(colour, gum[:, None, None] * _tensor(0.55 + 0.45 * bend), _tensor(bare)).clamp(0, 1), cover
 
 
 def _own_teeth(
-    portrait: Portrait, mouth: Mouth, depth: NDArray[np.float64], across: NDArray[np.float64]
+    portrait: Portrait, mouth: Mouth, below: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[Tensor, NDArray[np.float64]]:
+    """As the portrait shows them; above where its lip was, their uppermost row goes on."""
     right, down = _axes(portrait)
     upper, _, start, end = _rows(portrait, portrait.landmarks)
     u = across * portrait.unit + (start + end) / 2
     place = np.clip(u, start, end)
     gap = np.interp(place, np.linspace(start, end, len(mouth.gap)), mouth.gap)
-    seen = np.clip(depth, 0.06 * gap, 0.94 * gap)
+    seen = np.clip(below, 0.10 * gap, 0.94 * gap)
     v = np.interp(place, *upper) + seen
     spots = place[..., None] * right + v[..., None] * down
     colours = sample_at(portrait.pixels, torch.from_numpy(spots.astype(np.float32)))
-    cover = np.clip((0.94 * gap - depth) / max(0.015 * portrait.unit, 0.8) + 0.5, 0, 1)
+    cover = np.clip((0.94 * gap - below) / max(0.015 * portrait.unit, 0.8) + 0.5, 0, 1)
     return colours, cover * ((u > start) & (u < end))
 
 

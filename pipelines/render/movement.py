@@ -10,14 +10,8 @@ from numpy.typing import NDArray
 from ..face import FloatArray, as_float_array
 from ..geometry.features import OVAL
 from ..geometry.pose import rotation_from_angles
-from .handles import closing_fields, jaw_weights
+from .handles import closing_fields, jaw_angle, jaw_weights
 from .portrait import FLIP, RINGS, Portrait, jaw_pivot
-
-#: Radians that the jaw turns at jawOpen 1.
-JAW_ANGLE = 0.50
-
-#: A jaw that is half open looks more than half open: the turn grows with this power of the activation.
-_JAW_POWER = 0.8
 
 #: Beyond these the picture has no pixels to show: pitch, yaw, roll in radians are bent softly towards them.
 TURN_LIMITS = (0.24, 0.30, 0.45)
@@ -28,16 +22,24 @@ SHIFT_LIMIT = 0.45
 #: How far a full pucker brings open lips together.
 _PUCKERED = 0.7
 
+#: How far lips that a smile had parted come together when the smile is taken away.
+_UNSMILED = 0.75
+
+#: Channels that a smile cannot go with, and how much of the portrait's smile they take away at 1.
+_NO_SMILE = {"mouthFrown": 1.0, "mouthPucker": 0.5, "mouthFunnel": 0.6}
+
 #: How much of a channel is left to add when the portrait shows it fully.
 _LEFT_WHEN_FULL = 0.15
 
 
 @dataclass(frozen=True, eq=False)
 class Moved:
-    """One frame's mesh: vertices (V, 3) px where they are drawn, expression (468, 3) px, what of it is no head movement
-    (before the head's turn), turn (3, 3) and activations (52,) after taking account of what the portrait shows."""
+    """One frame's mesh: vertices (V, 3) px where they are drawn, skull (468, 3) px, where they would be without any
+    expression, expression (468, 3) px, what of it is no head movement (before the head's turn), turn (3, 3) and
+    activations (52,) after taking account of what the portrait shows."""
 
     vertices: FloatArray
+    skull: FloatArray
     expression: FloatArray
     turn: NDArray[np.float64]
     activations: FloatArray
@@ -51,23 +53,24 @@ def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, tran
     the eyes' middles; all as in `Motion`. Turns and shifts beyond `TURN_LIMITS` and `SHIFT_LIMIT` are softly limited.
     """
     amount = with_rest(np.asarray(blendshapes, dtype=np.float32), portrait.rest)
-    _relax_smile(portrait, amount)
+    smile = _relax_smile(portrait, amount)
     expression = np.tensordot(amount, portrait.fields, 1).astype(np.float64)
     jaw = _amount(portrait, amount, "jawOpen")
     if jaw != 0:
         expression = expression + _jaw(portrait, jaw)
     closed = _amount(portrait, amount, "mouthClose") + _PUCKERED * _amount(portrait, amount, "mouthPucker")
+    closed += _UNSMILED * smile
     if closed > 0:
         expression = expression + _closing(portrait, expression, min(closed, 1.0))
     turn = FLIP @ rotation_from_angles(*(soft(v, limit) for v, limit in zip(rotation, TURN_LIMITS, strict=True))) @ FLIP
     shift = np.array([soft(float(v), SHIFT_LIMIT) for v in translation]) * (1, -1, -1) * portrait.eye_distance
-    face = portrait.landmarks[:468].astype(np.float64) + expression
     scale = 1 - shift[2] / (6 * portrait.eye_distance)
-    face = portrait.pivot + scale * (face - portrait.pivot) @ turn.T + np.array([shift[0], shift[1], 0.0])
-    change = face - portrait.landmarks[:468]
+    rest = portrait.landmarks[:468].astype(np.float64)
+    skull = portrait.pivot + scale * (rest - portrait.pivot) @ turn.T + np.array([shift[0], shift[1], 0.0])
+    change = skull + scale * expression @ turn.T - rest
     around = np.tile(change[list(OVAL)], (len(RINGS), 1)) * portrait.follow[468:, None]
     vertices = portrait.vertices + np.concatenate([change, around])
-    return Moved(as_float_array(vertices), as_float_array(expression), scale * turn, amount)
+    return Moved(as_float_array(vertices), as_float_array(skull), as_float_array(expression), scale * turn, amount)
 
 
 def with_rest(blendshapes: FloatArray, rest: FloatArray) -> FloatArray:
@@ -86,13 +89,26 @@ def soft(value: float, limit: float) -> float:
     return limit * float(np.tanh(value / limit))
 
 
-def _relax_smile(portrait: Portrait, amounts: FloatArray) -> None:
-    """Corners that go down take the smile that a portrait shows along, on their side; in place."""
+def _relax_smile(portrait: Portrait, amounts: FloatArray) -> float:
+    """Take the smile that a portrait shows away where another channel leaves it no room, in place.
+
+    Returns how much of a smile that parts the lips has gone because the corners went down, 0 to 1.
+    """
     index = {name: position for position, name in enumerate(portrait.names)}
+    gone: list[float] = []
     for side in ("Left", "Right"):
-        frown, smile = index.get(f"mouthFrown{side}"), index.get(f"mouthSmile{side}")
-        if frown is not None and smile is not None:
-            amounts[smile] -= max(float(amounts[frown]), 0.0) * portrait.rest[smile]
+        smile = index.get(f"mouthSmile{side}")
+        if smile is None:
+            continue
+        taken = {name: share * _positive(amounts, index, name, side) for name, share in _NO_SMILE.items()}
+        amounts[smile] -= min(sum(taken.values()), 1.0) * portrait.rest[smile]
+        gone.append(min(taken["mouthFrown"], 1.0) * float(portrait.rest[smile]))
+    return float(np.mean(gone)) if gone else 0.0
+
+
+def _positive(amounts: FloatArray, index: dict[str, int], name: str, side: str) -> float:
+    found = index.get(f"{name}{side}", index.get(name))
+    return 0.0 if found is None else max(float(amounts[found]), 0.0)
 
 
 def _amount(portrait: Portrait, amounts: FloatArray, name: str) -> float:
@@ -113,7 +129,7 @@ def _jaw(portrait: Portrait, amount: float) -> NDArray[np.float64]:
     """(468, 3) px: the jaw turned about the axis through its joints."""
     pivot, share = jaw_pivot(portrait), jaw_weights().astype(np.float64)
     place = (portrait.landmarks[:468] - pivot) @ portrait.axes
-    angle = JAW_ANGLE * (amount**_JAW_POWER if amount > 0 else max(amount, -0.1)) * share
+    angle = jaw_angle(amount) * share
     y = place[:, 1] * np.cos(angle) - place[:, 2] * np.sin(angle)
     z = place[:, 1] * np.sin(angle) + place[:, 2] * np.cos(angle)
     moved = np.stack([place[:, 0], y, z], 1)

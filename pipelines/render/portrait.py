@@ -14,7 +14,7 @@ from ..face import Face, FloatArray, as_float_array
 from ..geometry.features import EYES, OVAL
 from ..geometry.mesh import canonical_mesh
 from ..geometry.pose import head_rotation
-from .handles import channel_fields
+from .handles import JAW_AXIS, channel_fields
 
 #: Rings around the oval: their size against it, and how much of the oval's movement they follow.
 RINGS = ((1.12, 0.88), (1.35, 0.62), (1.7, 0.3), (2.1, 0.08), (2.4, 0.0))
@@ -112,7 +112,7 @@ def drawn_triangles() -> NDArray[np.int64]:
 def jaw_pivot(portrait: Portrait) -> NDArray[np.float64]:
     """(3,) px: the middle between the joints of the jaw."""
     joints = portrait.landmarks[list(JAW_JOINTS)].astype(np.float64).mean(0)
-    return joints + portrait.axes @ np.array([0.0, 0.05, 0.05]) * portrait.unit
+    return joints + portrait.axes @ np.array(JAW_AXIS) * portrait.unit
 
 
 def _eye_distance(landmarks: FloatArray) -> float:

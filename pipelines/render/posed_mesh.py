@@ -15,14 +15,12 @@ from ..geometry.pose import head_rotation
 from ..motion.channels import ARKIT_NAMES
 from ..motion.motion import Motion
 from ..motion.retargeting import rotations
-from .handles import channel_fields, jaw_weights
+from .handles import JAW_AXIS, LOOK_SIDEWAYS, LOOK_UPRIGHT, channel_fields, jaw_angle, jaw_weights
 
 Points = NDArray[np.float64]
 
-#: Radians that the jaw turns at jawOpen 1, and how much of the gap between the lips mouthClose takes back.
-_JAW_RAD, _LOWER_SHARE = 0.42, 0.65
-#: How far irises move at a full look: share of the eye's width sideways, and up or down.
-_LOOK_SIDE, _LOOK_UP = 0.24, 0.13
+#: How much of the gap between the lips the lower one takes back with mouthClose.
+_LOWER_SHARE = 0.65
 #: Turns y down, z away into y up, z towards the camera and back.
 _FLIP = np.diag([1.0, -1.0, -1.0])
 #: How far skin between lid and brow follows a closing lid.
@@ -67,7 +65,8 @@ def posed_landmarks(base: FloatArray, motion: Motion, frame: int) -> FloatArray:
     amounts = np.clip(motion.blendshapes[frame], -1, 1)
     values: dict[str, float] = dict(zip(ARKIT_NAMES, amounts.tolist(), strict=True))
     points[:468] += unit * np.tensordot(amounts.astype(np.float64), _fields(), 1)
-    points = _closed_eyes(_looking(_jaw(points, values), base.astype(np.float64) @ axes, values), values)
+    before = base.astype(np.float64) @ axes
+    points = _closed_eyes(_looking(_jaw(points, before, values), before, values), values)
     placed = points @ axes.T
     pivot = (placed[234] + placed[454]) / 2
     turn = _FLIP @ rotations(motion.rotation[frame : frame + 1])[0] @ _FLIP
@@ -86,13 +85,15 @@ def _fields() -> Points:
     return np.stack([known.get(name, none).astype(np.float64) for name in ARKIT_NAMES])
 
 
-def _jaw(points: Points, values: dict[str, float]) -> Points:
+def _jaw(points: Points, before: Points, values: dict[str, float]) -> Points:
+    """`points` with the jaw turned as far as it turns the face at rest, `before`, as the mesh renderer does."""
+    unit = float(np.linalg.norm(before[263] - before[33]))
+    hinge = (before[234] + before[454]) / 2 + unit * np.array(JAW_AXIS)
+    angle = jaw_angle(values["jawOpen"]) * jaw_weights().astype(np.float64)
+    y, z = (before[:468] - hinge)[:, 1], (before[:468] - hinge)[:, 2]
     opened = points.copy()
-    hinge = (points[234] + points[454]) / 2
-    angle = _JAW_RAD * max(values["jawOpen"], 0.0) * jaw_weights().astype(np.float64)
-    y, z = (points[:468] - hinge)[:, 1], (points[:468] - hinge)[:, 2]
-    opened[:468, 1] = hinge[1] + y * np.cos(angle) - z * np.sin(angle)
-    opened[:468, 2] = hinge[2] + y * np.sin(angle) + z * np.cos(angle)
+    opened[:468, 1] += y * (np.cos(angle) - 1) - z * np.sin(angle)
+    opened[:468, 2] += y * np.sin(angle) + z * (np.cos(angle) - 1)
     return _closed_lips(opened, min(max(values["mouthClose"], 0.0), 1.0))
 
 
@@ -115,7 +116,7 @@ def _looking(points: Points, before: Points, values: dict[str, float]) -> Points
         look = values[f"eyeLookOut{side}"] - values[f"eyeLookIn{side}"]
         lift = values[f"eyeLookUp{side}"] - values[f"eyeLookDown{side}"]
         moved = (points - before)[list(eye.lids.corners)].mean(0)
-        points[iris] += moved + np.array([outwards * look * _LOOK_SIDE * width, -lift * _LOOK_UP * width, 0.0])
+        points[iris] += moved + np.array([outwards * look * LOOK_SIDEWAYS * width, -lift * LOOK_UPRIGHT * width, 0.0])
     return points
 
 

@@ -1,1 +1,16 @@
 """Make small or worn faces crisp: one file per restorer, one ordered tuple."""
+
+from __future__ import annotations
+
+from .restorers import RESTORERS, load_restorer, restorer_named
+from .restoring import RestoreOptions, TrackedRestoration, describe_restored, restore_faces
+
+__all__ = [
+    "RESTORERS",
+    "RestoreOptions",
+    "TrackedRestoration",
+    "describe_restored",
+    "load_restorer",
+    "restore_faces",
+    "restorer_named",
+]

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from likeness.benchmarks.figure import Figure, table
-from likeness.cli import bench, doctor, launch, serve, testing
+from likeness.cli import bench, doctor, launch, serve, sheets, testing
 from likeness.cli import commands as inside
 from likeness.cli.comfyui import ComfyUI
 from likeness.cli.contact_sheet import contact_sheet
 from likeness.cli.errors import UsageError
 from likeness.cli.home import CHECKOUT
+from likeness.pipelines.errors import InputError
 
 
 def launcher(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -155,3 +157,18 @@ def test_ci_script_is_valid_and_calls_both_commands() -> None:
     assert '"$python" likeness lint' in script.read_text("utf-8") and '"$python" likeness test' in script.read_text(
         "utf-8"
     )
+
+
+def test_sheets_draw_a_slider_in_all_its_positions(tmp_path: Path) -> None:
+    portrait = CHECKOUT / "assets" / "samples" / "grace_hopper.jpg"
+    assert sheets.main([str(tmp_path), "jaw_open", "head_yaw", "--portrait", str(portrait)]) == 0
+    (made,) = tmp_path.iterdir()
+    with Image.open(made) as sheet:
+        assert sheet.size == (sheets.NAMES + 5 * sheets.CELL, 2 * sheets.CELL)
+        cells = [sheet.crop((sheets.NAMES + i * 300, 20, sheets.NAMES + i * 300 + 300, 300)) for i in range(5)]
+    assert len({cell.tobytes() for cell in cells}) == 5
+
+
+def test_sheets_name_the_sliders_there_are(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no slider 'jaw'. Sliders: brows_raise"):
+        sheets.main([str(tmp_path), "jaw"])

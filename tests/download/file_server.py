@@ -110,10 +110,10 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(host: str = "127.0.0.1") -> Iterator[FileServer]:
+def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[FileServer]:
     """Serve on a free port of this machine until the block ends."""
     handler = type("Handler", (_Handler,), {})
-    server = _Server((host, 0), handler)
+    server = _Server((host, port), handler)
     served = FileServer(f"http://{host}:{server.server_port}")
     handler.served = served
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)

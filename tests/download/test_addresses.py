@@ -71,9 +71,14 @@ def test_addresses_prefer_mirrors_and_are_unprotected_only_where_the_content_can
         ("https://example.org/z", False),
     )
     assert not any(unprotected for _, unprotected in addresses(entry_of(sha256=None)))
+    monkeypatch.setenv("LIKENESS_MIRROR", "http://127.0.0.1:8000")
+    assert addresses(entry_of(sha256=None)) == (("http://127.0.0.1:8000/swappers/a.onnx", True),)
 
 
-def test_an_unprotected_address_is_not_asked(runtime: TorchRuntime, server: FileServer) -> None:
+def test_an_unprotected_address_is_not_asked_for_what_cannot_be_checked(
+    server: FileServer, runtime: TorchRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIKENESS_MIRROR", server.url.replace("127.0.0.1", "127.0.0.2"))
     with pytest.raises(DownloadError, match="no protected"):
         bring(entry_of(sha256=None), runtime)
     assert server.asked == []

@@ -203,12 +203,10 @@ def test_what_arrives_with_the_pack_is_not_fetched(runtime: TorchRuntime) -> Non
 
 
 def test_a_hash_that_nobody_states_is_recorded_at_the_first_download_and_checked_ever_after(
-    runtime: TorchRuntime, tmp_path: Path, server: FileServer, monkeypatch: pytest.MonkeyPatch
+    runtime: TorchRuntime, tmp_path: Path, server: FileServer
 ) -> None:
     server.files[PLACE] = Served(CONTENT)
     entry = entry_of(sha256=None, size_bytes=None, about_bytes=310_000)
-    # the test's server has no certificate: this one address counts as protected
-    monkeypatch.setattr("likeness.pipelines.download.fetch.addresses", lambda one: ((server.url + PLACE, True),))
     path = bring(entry, runtime)
     record = tmp_path / "models" / "likeness" / "fetched.json"
     assert json.loads(record.read_text()) == {

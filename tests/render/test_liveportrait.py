@@ -4,11 +4,22 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from likeness.pipelines.errors import WrongWeightsError
-from likeness.pipelines.render.liveportrait.files import fill, read_network, without_spectral_norm
+from likeness.pipelines.errors import MissingWeightsError, UnsafeFileError, WrongWeightsError
+from likeness.pipelines.registry import Registry
+from likeness.pipelines.render import renderer_named
+from likeness.pipelines.render.liveportrait.appearance import AppearanceExtractor
+from likeness.pipelines.render.liveportrait.files import (
+    APPEARANCE,
+    fill,
+    load_network,
+    missing_files,
+    read_network,
+    without_spectral_norm,
+)
 from likeness.pipelines.render.liveportrait.motion import degrees_from_bins, place_keypoints, rotation_matrix
 from likeness.pipelines.render.liveportrait.retargeting import Retargeting
 from likeness.pipelines.render.liveportrait.warping import unit_grid
+from likeness.pipelines.runtime import TorchRuntime
 
 
 def renamed(state, wrapper):
@@ -32,10 +43,48 @@ def test_a_file_with_other_keys_is_refused_with_names_and_counts():
         fill(Retargeting(), state, "a.safetensors")
 
 
-def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
+def test_the_published_torch_file_is_read_and_what_it_holds_besides_is_left(tmp_path):
+    network = Retargeting()
+    published = {
+        name: {f"module.{key}": value for key, value in child.state_dict().items()}
+        for name, child in network.named_children()
+    }
+    published["something_else"] = {"weight": torch.zeros(3)}
+    torch.save(published, tmp_path / "stitching_retargeting_module.pth")
+    read = read_network(Retargeting(), tmp_path / "stitching_retargeting_module.pth")
+    values = torch.randn(2, 66)
+    assert torch.equal(read.retarget_eye(values), network.retarget_eye(values))
+
+
+def test_a_file_that_is_cut_off_or_holds_code_is_refused(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"\x80\x02}q\x00.")
-    with pytest.raises(WrongWeightsError, match="safetensors conversion"):
+    with pytest.raises(WrongWeightsError, match="a.safetensors .6 bytes.*download it again"):
         read_network(Retargeting(), tmp_path / "a.safetensors")
+    torch.save({"retarget_eye": Retargeting}, tmp_path / "b.pth")
+    with pytest.raises(UnsafeFileError, match="more than weights"):
+        read_network(Retargeting(), tmp_path / "b.pth")
+
+
+def test_every_missing_file_is_named_with_size_place_licence_and_one_command(tmp_path):
+    registry = Registry(TorchRuntime(model_folders={"": tmp_path}))
+    with pytest.raises(MissingWeightsError) as caught:
+        renderer_named("liveportrait").load(registry)
+    text = str(caught.value)
+    assert "5 file(s)" in text and "warping_module.pth (182.2 MB)" in text and str(tmp_path / "liveportrait") in text
+    assert "./likeness fetch liveportrait_appearance_feature_extractor liveportrait_motion_extractor" in text
+    assert "Licence: MIT" in text
+
+
+def test_a_converted_file_stands_in_for_the_published_one(tmp_path):
+    folder = tmp_path / "liveportrait" / "base_models"
+    folder.mkdir(parents=True)
+    save_file(AppearanceExtractor().state_dict(), folder / "appearance_feature_extractor.safetensors")
+    registry = Registry(TorchRuntime(model_folders={"": tmp_path}))
+    assert "liveportrait_appearance_feature_extractor" not in missing_files(registry)
+    assert len(missing_files(registry)) == 4
+    handle, digest = load_network(registry, APPEARANCE)
+    assert isinstance(handle.module, AppearanceExtractor) and len(digest) == 64
+    assert load_network(registry, APPEARANCE)[0] is handle
 
 
 def test_weights_are_divided_by_their_spectral_norm():

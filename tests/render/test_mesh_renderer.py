@@ -8,6 +8,7 @@ import torch
 
 from likeness.benchmarks.expression import SLIDERS, SMILE, activations, bases
 from likeness.pipelines.errors import InputError
+from likeness.pipelines.geometry.features import EYES
 from likeness.pipelines.geometry.pose import rotation_from_landmarks
 from likeness.pipelines.motion.channels import ARKIT_NAMES, INDEX
 from likeness.pipelines.render import RENDERERS, renderer_named
@@ -52,6 +53,55 @@ def test_every_channel_but_the_tongue_changes_the_picture_smoothly_from_zero(sit
         full = hopper.portrait.frame(activations((name,), 1.0), STILL, STILL)
         moved = float((full - hopper.picture[0]).abs().mean())
         assert (moved > 1e-5) == (name != "tongueOut"), name
+
+
+def mouth_of(sitter, picture):
+    """The picture between the lips of the portrait, and where its teeth are."""
+    lips = sitter.face.landmarks[[78, 308, 13, 14], :2]
+    (x0, y0), (x1, y1) = np.ceil(lips.min(0)).astype(int) + 2, np.floor(lips.max(0)).astype(int) - 1
+    return picture[y0:y1, x0 + 4 : x1 - 4]
+
+
+def test_teeth_stay_where_they_are_when_a_lip_is_raised(sitters):
+    astronaut = sitters.astronaut
+    raised = astronaut.portrait.frame(activations(("mouthUpperUpLeft", "mouthUpperUpRight"), 0.6), STILL, STILL)
+    before, after = mouth_of(astronaut, astronaut.picture[0]), mouth_of(astronaut, raised)
+    assert float((after - before).abs().mean()) < 0.04
+
+
+def eye_region(sitter, picture, side):
+    """The middle half of one eye's opening."""
+    lids = sitter.face.landmarks[list(EYES[side].lids.loop), :2]
+    low, high = lids.min(0), lids.max(0)
+    (x0, y0), (x1, y1) = (
+        np.round(low + 0.25 * (high - low)).astype(int),
+        np.round(high - 0.3 * (high - low)).astype(int),
+    )
+    return picture[y0:y1, x0:x1]
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_closed_eye_is_skin_and_not_a_patch_of_another_colour(sitters, side):
+    for sitter in sitters.both:
+        closed = sitter.portrait.frame(activations(("eyeBlinkLeft", "eyeBlinkRight"), 1.0), STILL, STILL)
+        points = sitter.face.landmarks[[50, 101, 280, 330, 205, 425], :2].round().astype(int)
+        skin = torch.stack([sitter.picture[0, y, x] for x, y in points]).median(0).values
+        lid = eye_region(sitter, closed, side).reshape(-1, 3).median(0).values
+        assert float((lid - skin).abs().max()) < 0.25
+        assert float(eye_region(sitter, closed, side).mean(2).min()) > float(sitter.picture[0].min()) + 0.15
+
+
+def test_a_glance_moves_the_whole_iris_and_leaves_the_white(sitters):
+    astronaut = sitters.astronaut
+
+    def dark_middle(picture, side):
+        dark = (0.45 - eye_region(astronaut, picture, side).mean(2)).clamp(0)
+        return float((dark.sum(0) * torch.arange(dark.shape[1])).sum() / dark.sum())
+
+    for side, inwards, outwards in ((0, "eyeLookInRight", "eyeLookOutRight"), (1, "eyeLookOutLeft", "eyeLookInLeft")):
+        right = dark_middle(astronaut.portrait.frame(activations((inwards,), 0.5), STILL, STILL), side)
+        left = dark_middle(astronaut.portrait.frame(activations((outwards,), 0.5), STILL, STILL), side)
+        assert left + 1 < right
 
 
 def test_lips_meet_over_an_open_jaw(sitters):

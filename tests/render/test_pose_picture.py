@@ -7,8 +7,12 @@ import pytest
 import torch
 
 from likeness.pipelines.errors import InputError
+from likeness.pipelines.face import Face, five_points
 from likeness.pipelines.geometry.pose import rotation_from_landmarks
+from likeness.pipelines.motion.channels import ARKIT_NAMES
 from likeness.pipelines.motion.motion import still
+from likeness.pipelines.render.movement import move
+from likeness.pipelines.render.portrait import prepare
 from likeness.pipelines.render.pose_picture import KINDS, pose_picture, pose_pictures, vertex_normals
 from likeness.pipelines.render.posed_mesh import canonical_landmarks, posed_landmarks
 
@@ -54,6 +58,16 @@ def test_channels_move_the_features_they_are_named_after() -> None:
     assert moved(mouthSmileLeft=1.0)[291, 1] < BASE[291, 1] - 2
     assert moved(headX=0.5)[1, 0] > BASE[1, 0] + 10 and moved(headY=0.5)[1, 1] < BASE[1, 1] - 10
     assert np.ptp(moved(headZ=1.0)[:, 0]) > 1.1 * np.ptp(BASE[:, 0])
+
+
+@pytest.mark.parametrize("channel", ["jawOpen", "browInnerUp", "mouthSmileLeft", "jawLeft"])
+def test_the_pose_picture_moves_the_mesh_as_the_renderer_does(channel: str) -> None:
+    face = Face(np.array([0, 0, 255, 319], dtype=np.float32), 1.0, five_points(BASE), BASE)
+    portrait = prepare(torch.zeros(*SIZE, 3), face, ARKIT_NAMES)
+    motion = still({channel: 0.6})
+    drawn = move(portrait, motion.blendshapes[0], motion.rotation[0], motion.translation[0]).vertices[:468]
+    drawn = drawn + np.array([*portrait.origin, 0])
+    assert np.abs(drawn - moved(**{channel: 0.6})[:468]).max() < 0.05
 
 
 def test_a_turned_face_opens_its_mouth_along_its_own_axis() -> None:

@@ -1,16 +1,26 @@
-"""The safetensors files of LivePortrait, in the published key layout, into the networks."""
+"""LivePortrait's files, as published or converted, into its networks."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from ...errors import WrongWeightsError
+from ...errors import MissingWeightsError, WrongWeightsError
+from ...files.checkpoint import read_checkpoint
+from ...registry import Handle, Registry
+from ...weights import WeightsEntry, content_hash, places
+from .appearance import AppearanceExtractor
+from .generator import Generator
+from .motion import MotionExtractor
+from .retargeting import Retargeting
+from .warping import WarpingModule
+
+_log = logging.getLogger(__name__)
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -19,15 +29,73 @@ _WRAPPERS = ("_module.", ".module.")
 _COUNTER = "num_batches_tracked"
 
 
+@dataclass(frozen=True)
+class NetworkFile:
+    """One of the files. published, converted: weights ids of the `.pth` and of its safetensors conversion; either will
+    do, and the published one is taken where both are there, because its content is known. build: the empty network."""
+
+    published: str
+    converted: str
+    build: Callable[[], nn.Module]
+
+    def present(self, registry: Registry) -> str | None:
+        """The id of the file that is there."""
+        return next((name for name in (self.published, self.converted) if registry.find(name) is not None), None)
+
+
+APPEARANCE = NetworkFile(
+    "liveportrait_appearance_feature_extractor",
+    "liveportrait_appearance_feature_extractor_safetensors",
+    AppearanceExtractor,
+)
+MOTION = NetworkFile("liveportrait_motion_extractor", "liveportrait_motion_extractor_safetensors", MotionExtractor)
+WARPING = NetworkFile("liveportrait_warping_module", "liveportrait_warping_module_safetensors", WarpingModule)
+GENERATOR = NetworkFile("liveportrait_spade_generator", "liveportrait_spade_generator_safetensors", Generator)
+RETARGETING = NetworkFile(
+    "liveportrait_stitching_retargeting_module",
+    "liveportrait_stitching_retargeting_module_safetensors",
+    Retargeting,
+)
+NETWORK_FILES = (APPEARANCE, MOTION, WARPING, GENERATOR, RETARGETING)
+
+
+def missing_files(registry: Registry) -> tuple[str, ...]:
+    """The ids of the published files that are there in neither form."""
+    return tuple(file.published for file in NETWORK_FILES if file.present(registry) is None)
+
+
+def require_files(registry: Registry) -> None:
+    """Raise MissingWeightsError that lists every missing file: folder, size, licence, and one command for all."""
+    missing = [registry.manifest.entry(name) for name in missing_files(registry)]
+    if not missing:
+        return
+    lines = [f"  {entry.file} ({entry.size_text}) belongs into {_folder(entry, registry)}" for entry in missing]
+    raise MissingWeightsError(
+        f"LivePortrait needs {len(missing)} file(s) that are not there:\n"
+        + "\n".join(lines)
+        + f"\nFetch them with `./likeness fetch {' '.join(entry.id for entry in missing)}`, or put them there yourself "
+        f"from {missing[0].urls[0].rsplit('/resolve/', 1)[0]}; their safetensors conversions are read too. "
+        f"Licence: {missing[0].licence}. LivePortrait's face detector is not needed: landmarks are our own."
+    )
+
+
+def load_network(registry: Registry, file: NetworkFile) -> tuple[Handle, str]:
+    """The shared handle of one network, and the sha256 of its file. Raises as `Registry.load`."""
+    weights_id = file.present(registry) or file.published
+    handle = registry.load(weights_id, lambda path: read_network(file.build(), path))
+    path = registry.find(weights_id)
+    return handle, content_hash(path) if path else ""
+
+
 def read_network(network: Network, file: Path) -> Network:
-    """Fill a network from a `.safetensors` file. Raises WrongWeightsError for any other file."""
-    try:
-        state = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise WrongWeightsError(
-            f"{file} cannot be read as safetensors ({error}): use the safetensors conversion of LivePortrait's file."
-        ) from error
-    return fill(network, unwrapped(state), file.name)
+    """Fill a network from a `.pth` or `.safetensors` file.
+
+    Raises WrongWeightsError for any other file, UnsafeFileError for a pickle with more than weights.
+    """
+    state = unwrapped(read_checkpoint(file).tensors)
+    if isinstance(network, Retargeting):
+        state = _only_networks(state, network, file.name)
+    return fill(network, state, file.name)
 
 
 def fill(network: Network, state: Mapping[str, Tensor], name: str) -> Network:
@@ -74,3 +142,17 @@ def without_spectral_norm(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         else:
             out[key] = value
     return out
+
+
+def _only_networks(state: Mapping[str, Tensor], network: nn.Module, name: str) -> dict[str, Tensor]:
+    """Without what the published file holds besides the three networks; its size says that there is more."""
+    own = {child for child, _ in network.named_children()}
+    kept = {key: value for key, value in state.items() if key.partition(".")[0] in own}
+    others = sorted({key.partition(".")[0] for key in state.keys() - kept.keys()})
+    if others:
+        _log.info("Likeness: %s also holds %s, which is not used.", name, ", ".join(others[:6]))
+    return kept
+
+
+def _folder(entry: WeightsEntry, registry: Registry) -> Path:
+    return places(entry, registry.runtime)[0].parent if places(entry, registry.runtime) else Path(entry.folder)

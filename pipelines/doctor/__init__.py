@@ -1,0 +1,1 @@
+"""What an installation can do, what it lacks, and what is in its way."""

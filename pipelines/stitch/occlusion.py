@@ -166,9 +166,9 @@ def _colours(crop: Tensor) -> Tensor:
 
 
 def _middle(points: FloatArray, skin: Tensor) -> Tensor:
-    """(h, w) weights of the skin: most in the middle of the face, which is hidden last."""
-    between = points[[*EYES[0].lids.corners, *EYES[1].lids.corners, 4], :2].mean(0)
-    reach = 0.45 * float(np.ptp(points[:468, 0]))
+    """(h, w) weights of the skin: most in the middle of the face, between the eyes, which is hidden last."""
+    between = points[[*EYES[0].lids.corners, *EYES[1].lids.corners], :2].mean(0)
+    reach = 0.28 * float(np.ptp(points[:468, 0]))
     y, x = torch.meshgrid(torch.arange(skin.shape[0]), torch.arange(skin.shape[1]), indexing="ij")
     away = (x - float(between[0])) ** 2 + (y - float(between[1])) ** 2
     return skin * torch.exp(-0.5 * away / reach**2)
@@ -189,22 +189,25 @@ def _distance(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
     known = values[:, where]
     least, most = torch.tensor(_SPREAD).T
     surface = _commonest(known, least, middle.flatten()[where])[:, None].expand_as(known)
-    spread = most
+    spread = least
+    near_middle = middle.flatten()[where]
     fits = torch.zeros(3, len(terms))
-    for _ in range(8):
+    # from the middle outwards, and stiff at first: the surface must not bend towards what hides the rest
+    for stiffness in (16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0):
         rest = known - surface
         distance = ((rest / spread[:, None]) ** 2).sum(0).sqrt()
         weight = (1 - (distance / _CUT) ** 2).clamp(min=0) ** 2
-        near = distance < _CUT
+        weight = weight * near_middle if stiffness > 1 else weight
+        near = (distance < _CUT) & (near_middle > 0.1)
         spread = (1.4826 * rest[:, near].abs().median(1).values).clamp(least, most)
-        fits = torch.stack([_fit(inside, values, weight, _STIFF[row]) for row, values in enumerate(known)])
+        fits = torch.stack([_fit(inside, values, weight, _STIFF[row], stiffness) for row, values in enumerate(known)])
         surface = fits @ inside
     return (((values - fits @ terms) / spread[:, None]) ** 2).sum(0).sqrt().view(height, width)
 
 
-def _fit(terms: Tensor, values: Tensor, weight: Tensor, stiff: tuple[float, ...]) -> Tensor:
+def _fit(terms: Tensor, values: Tensor, weight: Tensor, stiff: tuple[float, ...], times: float) -> Tensor:
     """The terms' weighted least squares coefficients, large ones held back."""
-    system = (terms * weight) @ terms.T + torch.diag(torch.tensor(stiff)) * weight.sum() + 1e-6 * torch.eye(len(terms))
+    system = (terms * weight) @ terms.T + torch.diag(times * torch.tensor(stiff)) * weight.sum() + 1e-6 * torch.eye(len(terms))
     return torch.linalg.solve(system, (terms * weight) @ values)
 
 

@@ -193,12 +193,12 @@ def _distance(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
     near_middle = middle.flatten()[where]
     fits = torch.zeros(3, len(terms))
     # from the middle outwards, and stiff at first: the surface must not bend towards what hides the rest
-    for stiffness in (16.0, 8.0, 4.0, 2.0, 1.0, 1.0, 1.0):
+    for stiffness in (4.0, 2.0, 1.0, 1.0, 1.0, 1.0, 1.0):
         rest = known - surface
         distance = ((rest / spread[:, None]) ** 2).sum(0).sqrt()
         weight = (1 - (distance / _CUT) ** 2).clamp(min=0) ** 2
         weight = weight * near_middle if stiffness > 1 else weight
-        near = (distance < _CUT) & (near_middle > 0.1)
+        near = distance < _CUT
         spread = (1.4826 * rest[:, near].abs().median(1).values).clamp(least, most)
         fits = torch.stack([_fit(inside, values, weight, _STIFF[row], stiffness) for row, values in enumerate(known)])
         surface = fits @ inside
@@ -207,7 +207,8 @@ def _distance(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
 
 def _fit(terms: Tensor, values: Tensor, weight: Tensor, stiff: tuple[float, ...], times: float) -> Tensor:
     """The terms' weighted least squares coefficients, large ones held back."""
-    system = (terms * weight) @ terms.T + torch.diag(times * torch.tensor(stiff)) * weight.sum() + 1e-6 * torch.eye(len(terms))
+    held = times * torch.tensor(stiff) * weight.sum() + 1e-6
+    system = (terms * weight) @ terms.T + torch.diag(held)
     return torch.linalg.solve(system, (terms * weight) @ values)
 
 

@@ -34,8 +34,10 @@ def main(arguments: list[str]) -> int:
         say(f"Browser tests use {browser}")
     else:
         say("Browser tests are skipped: no Chromium, Chrome or Edge was found and none could be installed.")
-    # Skips are listed with their reasons and counted in the last line.
-    command = [sys.executable, "-m", "pytest", "-rs", "--rootdir", str(CHECKOUT), *arguments]
+    # Skips are listed with their reasons and counted in the last line. A file's tests share their ComfyUI, so they stay
+    # in one process; more than four processes would hold more ComfyUIs in memory than a laptop has.
+    spread = ["--numprocesses", "auto", "--maxprocesses", "4", "--dist", "loadfile"]
+    command = [sys.executable, "-m", "pytest", "-rs", "--rootdir", str(CHECKOUT), *spread, *arguments]
     return subprocess.call(command, cwd=CHECKOUT, env=environment)
 
 

@@ -23,6 +23,7 @@ from . import (
     motion_mix,
     motion_pictures,
     motion_video,
+    provenance,
     regions,
     render,
     restore,
@@ -32,6 +33,7 @@ from . import (
 )
 from .comfy_runtime import register_folders
 from .fetching import register_routes
+from .protection import register_protected_folder
 from .samples import copy_samples
 
 LOG = logging.getLogger("likeness")
@@ -56,6 +58,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
+    restore.RestoreFacesInVideo,
     adapters.LoadIdentityAdapter,
     adapters.ApplyIdentityAdapter,
     adapter_conditioning.ApplyIdentityControl,
@@ -83,6 +86,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     render.AnimatePortrait,
     render.EditExpression,
     motion_video.AnimateInVideo,
+    provenance.SavePictures,
+    provenance.SaveVideo,
+    provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
     doctor.Doctor,
@@ -112,6 +118,7 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        register_protected_folder()
         copy_samples()
         register_routes()
 

@@ -28,6 +28,7 @@ from . import sockets
 from .adapter_files import adapter_path, choices
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import people_sources, put_into_model, require_backbone, window_of
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -188,8 +189,8 @@ def _sources() -> list[Any]:
         io.ClipVisionOutput.Input(
             "features",
             optional=True,
-            tooltip="What an encoder of another pack saw, for families whose encoder this pack does not run "
-            "(W+ Adapter, FaceChain-FACT).",
+            tooltip="What an encoder of another pack saw in the reference pictures, instead of the pack's own (for W+ "
+            "Adapter and FaceChain-FACT).",
         ),
         sockets.Parser.Input(
             "parser",
@@ -210,6 +211,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
             description="Makes a model draw a person, or several people each in a region of their own.",
             search_aliases=["apply ipadapter", "apply instantid", "apply pulid", "faceid", "face to image"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Model.Input("model", tooltip="The model that the adapter was trained for; it does not change."),
                 sockets.Adapter.Input("adapter", tooltip="From Load Identity Adapter."),
@@ -237,7 +239,8 @@ class ApplyIdentityAdapter(io.ComfyNode):
                     max=3.0,
                     step=0.05,
                     tooltip="Of the LoRA in the same file (FaceID, ConsistentID, PhotoMaker). 0 when the separate LoRA "
-                    "file is loaded, or when this adapter is applied a second time.",
+                    "file is loaded. When the adapter is applied several times its LoRA acts once, at the strength "
+                    "furthest from 0.",
                 ),
                 _blocks(),
                 *_dials(),
@@ -247,6 +250,7 @@ class ApplyIdentityAdapter(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("model made to draw a person")
     def execute(
         cls,
         model: Any,
@@ -277,5 +281,5 @@ class ApplyIdentityAdapter(io.ComfyNode):
         dials = ModelDials(strength, window_of(model, start, end), factors, schedule, skip, mask, lora_strength)
         everybody = people_of(list(identities.values()), regions)
         applications, report = apply_people(adapter, everybody, sources, tokens, dials)
-        patched = put_into_model(model, adapter.adapter, applications, lora_strength)
-        return io.NodeOutput(patched, report, ui=shown(report))
+        patched, said = put_into_model(model, adapter.adapter, applications, lora_strength)
+        return io.NodeOutput(patched, report + said, ui=shown(report + said))

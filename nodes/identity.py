@@ -14,6 +14,7 @@ from ..pipelines.identity.merge import merge_identities, parse_weights
 from ..pipelines.identity.pick import PICKS, Pick
 from . import sockets
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 
 
@@ -28,6 +29,7 @@ class BuildIdentity(io.ComfyNode):
             "sharpness, size, pose and agreement, and rejects those that show somebody else.",
             search_aliases=["face model", "reference face", "faceid embeds"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis; it encodes the person."),
                 io.Autogrow.Input(
@@ -79,6 +81,7 @@ class BuildIdentity(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("person encoded from photos")
     def execute(
         cls,
         analysis: FaceAnalysis,
@@ -108,6 +111,7 @@ class MergeIdentities(io.ComfyNode):
             description="Joins identities: more references of one person, or a blend of several people.",
             search_aliases=["blend faces", "mix faces"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Autogrow.Input(
                     "identities",
@@ -137,6 +141,7 @@ class MergeIdentities(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("people merged into one identity")
     def execute(
         cls, identities: dict[str, Identity], weights: str, name: str, analysis: FaceAnalysis | None = None
     ) -> io.NodeOutput:

@@ -14,6 +14,7 @@ from ..pipelines.render.animate import animate, faces_to_animate, load_renderer
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 
 CATEGORY = "Likeness/render"
@@ -69,6 +70,7 @@ class AnimatePortrait(io.ComfyNode):
             description="Makes the faces of a picture perform a motion; everything around them stays, bit for bit.",
             search_aliases=["liveportrait", "talking head", "facial animation", "expression"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 *_picture_inputs(),
                 sockets.Motion.Input("motion", tooltip="One frame comes out for each of its frames."),
@@ -89,6 +91,7 @@ class AnimatePortrait(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("face made to move")
     def execute(
         cls,
         image: Tensor,
@@ -116,6 +119,7 @@ class EditExpression(io.ComfyNode):
             description="Changes the expression of the faces in a picture by sliders. All at 0 changes nothing.",
             search_aliases=["expression editor", "smile", "blink", "gaze", "face sliders", "liveportrait"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 *_picture_inputs(),
                 *(fraction(slider.name, 0.0, slider.text, low=-1.0) for slider in SLIDERS),
@@ -131,6 +135,7 @@ class EditExpression(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("expression of a face changed")
     def execute(
         cls, image: Tensor, faces: Faces, renderer: str, loaded: Renderer | None = None, **positions: float
     ) -> io.NodeOutput:

@@ -19,18 +19,31 @@ from ..pipelines.video.steady import SMOOTHINGS, Smoothing
 from ..pipelines.video.tracking import describe_tracks, track_faces
 from . import sockets
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
-from .swap import KEEPABLE, keep_input
+from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
 
 
-def _smoothing() -> io.Combo.Input:
+def smoothing_input() -> io.Combo.Input:
+    """How steady the tracks of a video are."""
     return io.Combo.Input(
         "smoothing",
         options=list(SMOOTHINGS),
         default="zero_lag",
         tooltip="zero_lag looks six frames ahead and back: steadiest, follows without delay, fills short gaps. "
         "one_euro looks back only. none keeps what was detected, trembling and all.",
+    )
+
+
+def crf_input() -> io.Int.Input:
+    """Quality of a written video."""
+    return io.Int.Input(
+        "crf",
+        default=17,
+        min=0,
+        max=51,
+        tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
     )
 
 
@@ -50,7 +63,7 @@ class TrackFaces(io.ComfyNode):
                 sockets.Analysis.Input(
                     "analysis", tooltip="Its recogniser tells people apart where motion leaves doubt."
                 ),
-                _smoothing(),
+                smoothing_input(),
             ],
             outputs=[
                 sockets.Faces.Output("faces", display_name="faces"),
@@ -84,6 +97,7 @@ class SwapFacesInVideo(io.ComfyNode):
             "grow with length, sound is copied, an interrupted run goes on where it stopped.",
             search_aliases=["video face swap", "deepfake video", "reactor video", "roop video"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video, also trimmed. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds faces, tells people apart."),
@@ -104,14 +118,8 @@ class SwapFacesInVideo(io.ComfyNode):
                     "Least probability that a tracked face is one of the people. Higher lets fewer strangers in.",
                 ),
                 fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05),
-                _smoothing(),
-                io.Int.Input(
-                    "crf",
-                    default=17,
-                    min=0,
-                    max=51,
-                    tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
-                ),
+                smoothing_input(),
+                crf_input(),
                 io.Combo.Input(
                     "blend",
                     options=list(BLENDS),
@@ -119,11 +127,13 @@ class SwapFacesInVideo(io.ComfyNode):
                     advanced=True,
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
+                boost_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
 
     @classmethod
+    @concerns_faces("faces of a video replaced by another person's")
     def execute(
         cls,
         video: Input.Video,
@@ -137,17 +147,17 @@ class SwapFacesInVideo(io.ComfyNode):
         smoothing: Smoothing,
         crf: int,
         blend: Blend,
+        boost: str = BOOSTS[0],
         people: dict[str, Identity] | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions)
+        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost))
         work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         tracks = face_tracks(analysis, threshold, smoothing, work.choose)
-        settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, analysis.name]
-        # a swapper that does not say which it is can only go on with its own work, not with that of a restarted ComfyUI
-        settings.append(getattr(swapper, "name", f"{type(swapper).__name__} {id(swapper)}"))
+        settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
+        settings += [analysis.name, swapper.name]
         swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
-        report = f"{describe_people(tracks, [identity.name for identity in new])}\n{done}"
+        report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
         return io.NodeOutput(swapped, report, ui=shown(report))

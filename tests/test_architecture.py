@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
         "gallery": "errors face identity",
         "doctor": "errors download identity registry render restore swap weights",
         "training": "errors face geometry identity adapters",
-        "safety": "errors face identity",
+        "safety": "errors face files identity",
     }.items()
 }
 #: Folder of the pack -> the other folders it may import.

@@ -16,7 +16,8 @@ from ...pipelines.geometry.templates import crop_from_image
 from ...pipelines.geometry.warp import crop_pictures
 from ...pipelines.registry import Registry
 from ...pipelines.runtime import TorchRuntime
-from ...pipelines.swap.inswapper import INSWAPPER, map_vector, read_emap
+from ...pipelines.swap.emap import map_vector, read_emap
+from ...pipelines.swap.inswapper import INSWAPPER
 from ...pipelines.weights import Manifest
 from .check import Check, Error
 

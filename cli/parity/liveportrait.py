@@ -1,22 +1,27 @@
-"""LivePortrait's networks at their real sizes against the published implementation."""
+"""LivePortrait's networks at their real sizes, read from files as published, against the published implementation."""
 
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from safetensors import safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...pipelines.render.liveportrait.appearance import AppearanceExtractor
-from ...pipelines.render.liveportrait.files import fill
+from ...pipelines.render.liveportrait.files import read_network
 from ...pipelines.render.liveportrait.generator import Generator
 from ...pipelines.render.liveportrait.motion import MotionExtractor, rotation_matrix
 from ...pipelines.render.liveportrait.retargeting import Retargeting
 from ...pipelines.render.liveportrait.warping import WarpingModule
 from .check import Check, Error
 from .synthetic import noise, weights
+
+Network = TypeVar("Network", bound=nn.Module)
 
 TOLERANCE = 1e-4
 #: Degrees are sums of 66 bins.
@@ -43,6 +48,14 @@ class Reference:
         return Error(quantity, float((value.reshape(expected.shape) - expected).abs().max()), tolerance)
 
 
+def through_a_file(network: Network, state: Mapping[str, Any]) -> Network:
+    """The network filled from a torch file with these tensors, as a user's is."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "published.pth")
+        torch.save(dict(state), file)
+        return read_network(network, file)
+
+
 @torch.no_grad()
 def compare(file: Path) -> list[Error]:
     reference = Reference(file)
@@ -56,7 +69,7 @@ def compare(file: Path) -> list[Error]:
 
 
 def _motion(reference: Reference, image: Tensor) -> list[Error]:
-    motion = fill(MotionExtractor(), reference.weights("motion_extractor"), "the reference")(image)
+    motion = through_a_file(MotionExtractor(), reference.weights("motion_extractor"))(image)
     values = {
         "motion_kp": motion.keypoints,
         "motion_exp": motion.expression,
@@ -76,11 +89,12 @@ def _motion(reference: Reference, image: Tensor) -> list[Error]:
 
 def _retargeting(reference: Reference) -> list[Error]:
     state = {
-        f"{own}.{key}": value
+        own: {
+            f"module.{key}": value for key, value in reference.weights(f"stitching_retargeting_module.{theirs}").items()
+        }
         for theirs, own in _RETARGETING.items()
-        for key, value in reference.weights(f"stitching_retargeting_module.{theirs}").items()
     }
-    networks = fill(Retargeting(), state, "the reference")
+    networks = through_a_file(Retargeting(), state)
     return [
         reference.error(theirs, getattr(networks, own)(reference.tensors[f"in.{theirs}"]))
         for theirs, own in _RETARGETING.items()
@@ -88,18 +102,18 @@ def _retargeting(reference: Reference) -> list[Error]:
 
 
 def _appearance(reference: Reference, image: Tensor) -> list[Error]:
-    network = fill(AppearanceExtractor(), reference.weights("appearance_feature_extractor"), "the reference")
+    network = through_a_file(AppearanceExtractor(), reference.weights("appearance_feature_extractor"))
     return [reference.error("feature_3d_sampled", network(image)[:, :, ::2, ::8, ::8])]
 
 
 def _warp_and_generate(reference: Reference) -> list[Error]:
     volume = noise("in:f3", (1, 32, 16, 64, 64), reference.seed)
-    network = fill(WarpingModule(), reference.weights("warping_module"), "the reference")
+    network = through_a_file(WarpingModule(), reference.weights("warping_module"))
     warped = network(volume, reference.tensors["in.kp_driving"], reference.tensors["in.kp_source"])
     state = reference.weights("spade_generator")
     prefix = "spectral."
     state |= {key.removeprefix(prefix): value for key, value in reference.tensors.items() if key.startswith(prefix)}
-    picture = fill(Generator(), state, "the reference")(warped.features)
+    picture = through_a_file(Generator(), state)(warped.features)
     return [
         reference.error("deformation_sampled", warped.deformation[:, ::4, ::16, ::16]),
         reference.error("occlusion_sampled", warped.occlusion[:, :, ::4, ::4]),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from .onnx_swapper import OnnxSwapper
-
-_HALF = (0.5, 0.5, 0.5)
+from .onnx_swapper import ARCFACE, HALF, OnnxSwapper
 
 
 def _version(weights_id: str, letter: str) -> OnnxSwapper:
@@ -15,11 +13,11 @@ def _version(weights_id: str, letter: str) -> OnnxSwapper:
         weights_id,
         "arcface_128",
         256,
-        lambda _: lambda identity: identity.unit("arcface_w600k_r50")[None],
-        _HALF,
-        _HALF,
+        lambda _: lambda identity: identity.unit(ARCFACE)[None],
+        HALF,
+        HALF,
         signed=True,
-        also=("insightface_w600k_r50",),
+        encoder=ARCFACE,
     )
 
 

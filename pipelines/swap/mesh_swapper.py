@@ -44,6 +44,7 @@ class MeshSwapper:
     title = "Embedded mesh (nothing to download)"
     licence = "Apache-2.0"
     requires: tuple[str, ...] = ("face_blendshapes_52",)
+    needs = ""
 
     def load(self, registry: Registry) -> LoadedMeshSwapper:
         return LoadedMeshSwapper(EmbeddedNetwork(registry, "face_blendshapes_52", BlendshapeNetwork))
@@ -56,6 +57,11 @@ class LoadedMeshSwapper:
 
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._expression = ExpressionKeeper(lambda landmarks: network(landmarks)[0])
+
+    def about(self, identities: Sequence[Identity]) -> list[str]:
+        """Nothing: the reference pictures are all it takes."""
+        del identities
+        return []
 
     def swap(
         self, images: Tensor, assignments: Sequence[tuple[int, Face, Identity]], options: SwapOptions

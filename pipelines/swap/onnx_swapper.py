@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from ..face import Face, FloatArray
 from ..geometry.templates import crop_from_image
 from ..geometry.transforms import transform_mesh
 from ..geometry.warp import crop_pictures
-from ..identity.identity import Identity
+from ..identity.identity import Identity, encode_references
+from ..identity.insightface_backend import ArcFaceRecogniser
 from ..onnx_network import OnnxNetwork
 from ..registry import Registry
 from ..stitch.crop import box_masks
@@ -44,6 +46,11 @@ _KEPT = {
     "skin": ("skin",),
 }
 
+#: What most networks are normalised with, and the recogniser whose vectors most of them take, with its weights.
+HALF = (0.5, 0.5, 0.5)
+ARCFACE = "arcface_w600k_r50"
+_ENCODERS = {ARCFACE: "insightface_w600k_r50"}
+
 #: The source as the network takes it: (1, 512) of an embedding, or (1, 3, h, w) of a picture.
 SourceForm = Callable[[Identity], FloatArray]
 
@@ -54,8 +61,8 @@ class OnnxSwapper:
 
     weights_id: of the network. template, size: of the crop it takes. mean, std: what its input is normalised with,
     per channel of RGB in [0, 1]. signed: whether its output is normalised the same way. source: makes the source's
-    form once the entry's files are loaded. also: further weights ids it needs: a converter, or
-    the recogniser whose vectors an identity must carry.
+    form once the entry's files are loaded. also: further weights ids it needs, as a converter's. encoder: the
+    recogniser whose vectors the source's form is made of, "" for none; identities without them are encoded again.
     """
 
     name: str
@@ -69,21 +76,33 @@ class OnnxSwapper:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     signed: bool = False
     also: tuple[str, ...] = ()
+    encoder: str = ""
 
     @property
     def requires(self) -> tuple[str, ...]:
-        return (self.weights_id, *self.also)
+        return (self.weights_id, *self.also, *([_ENCODERS[self.encoder]] if self.encoder else []))
+
+    @property
+    def needs(self) -> str:
+        if not self.encoder:
+            return "It takes the identity's best reference picture, whichever face analysis made it."
+        return (
+            f"It takes vectors of {self.encoder} (face analysis buffalo_l); identities of another face analysis are "
+            "encoded again from their stored pictures."
+        )
 
     def load(self, registry: Registry) -> LoadedOnnxSwapper:
         """Raises MissingWeightsError, WrongWeightsError, MissingPackageError."""
-        return LoadedOnnxSwapper(self, OnnxNetwork(registry, self.weights_id), self.source(registry))
+        return LoadedOnnxSwapper(self, OnnxNetwork(registry, self.weights_id), self.source(registry), registry)
 
 
 class LoadedOnnxSwapper:
     """See `swappers.Swapper`. `SwapOptions.shape` does not apply: the network decides the shape."""
 
-    def __init__(self, entry: OnnxSwapper, network: OnnxNetwork, source: SourceForm) -> None:
-        self._entry, self._network, self._source = entry, network, source
+    def __init__(self, entry: OnnxSwapper, network: OnnxNetwork, source: SourceForm, registry: Registry) -> None:
+        self.name = entry.name
+        self._entry, self._network, self._source, self._registry = entry, network, source, registry
+        self._forms: WeakKeyDictionary[Identity, FloatArray] = WeakKeyDictionary()
         shape, side = network.shape("target"), entry.size
         network.shape("source")
         if len(shape) != 4 or any(isinstance(got, int) and got != side for got in shape[2:]):
@@ -97,10 +116,7 @@ class LoadedOnnxSwapper:
         self, images: Tensor, assignments: Sequence[tuple[int, Face, Identity]], options: SwapOptions
     ) -> list[SwappedFace]:
         """As the room's protocol says; all faces' sub-images go through the network in batches."""
-        forms: dict[int, FloatArray] = {}
-        for _, _, identity in assignments:
-            if id(identity) not in forms:
-                forms[id(identity)] = self._source(identity)
+        forms = {id(identity): self._form(identity) for _, _, identity in assignments}
         boosts = [options.boost or self.boost_for(face) for _, face, _ in assignments]
         crops = [
             self._crop(images, index, face, boost) for (index, face, _), boost in zip(assignments, boosts, strict=True)
@@ -118,6 +134,27 @@ class LoadedOnnxSwapper:
             self._back(images[index], face, join(part, boost), boost, options)
             for (index, face, _), part, boost in zip(assignments, parts, boosts, strict=True)
         ]
+
+    def about(self, identities: Sequence[Identity]) -> list[str]:
+        """Which identities are encoded again because they lack the vectors that the network takes."""
+        encoder = self._entry.encoder
+        return [
+            f"{identity.name}: encoded again with {encoder} from {len(identity)} stored reference picture(s)."
+            for identity in identities
+            if encoder and encoder not in identity.encoders
+        ]
+
+    def _form(self, identity: Identity) -> FloatArray:
+        """The source's form, made once for as long as the identity lives."""
+        form = self._forms.get(identity)
+        if form is None:
+            encoder = self._entry.encoder
+            known = identity
+            if encoder and encoder not in identity.encoders:
+                recogniser = ArcFaceRecogniser(self._registry, encoder, _ENCODERS[encoder])
+                known = identity.with_vectors(encode_references(recogniser, identity.crops, identity.landmarks))
+            form = self._forms[identity] = self._source(known)
+        return form
 
     def boost_for(self, face: Face) -> int:
         """How many crop pixels per network pixel a face deserves: 1, 2, 4 ... so that none of its detail is lost."""

@@ -13,13 +13,17 @@ from ..errors import InputError
 from ..face import Face, FaceCrops
 from ..identity.identity import Identity
 from ..registry import Registry
-from .crossface import GHOSTS, HIFIFACE, SIMSWAP_256, SIMSWAP_512
-from .from_picture import BLENDSWAP, UNIFACE
+from .blendswap import BLENDSWAP
+from .ghost import GHOSTS
+from .hififace import HIFIFACE
 from .hyperswap import HYPERSWAPS
 from .inswapper import INSWAPPER, INSWAPPER_FP16
 from .mesh_swapper import MeshSwapper
 from .options import SwapOptions
+from .reswapper import RESWAPPER_128, RESWAPPER_256
+from .simswap import SIMSWAP_256, SIMSWAP_512
 from .swapped import SwappedFace
+from .uniface import UNIFACE
 
 #: Which picture of the batch, which face in it, and who it becomes.
 Assignment = tuple[int, Face, Identity]
@@ -27,6 +31,15 @@ Assignment = tuple[int, Face, Identity]
 
 class Swapper(Protocol):
     """A loaded swapper."""
+
+    @property
+    def name(self) -> str:
+        """That of its entry: unfinished videos go on with the swapper of the same name."""
+        ...
+
+    def about(self, identities: Sequence[Identity]) -> Sequence[str]:
+        """What the user should know of these sources, a line each."""
+        ...
 
     def swap(self, images: Tensor, assignments: Sequence[Assignment], options: SwapOptions) -> Sequence[SwappedFace]:
         """One finished face per assignment, in their order; `images` (B, H, W, 3) float in [0, 1]."""
@@ -52,6 +65,11 @@ class SwapperEntry(Protocol):
         """Weights ids that must be there."""
         ...
 
+    @property
+    def needs(self) -> str:
+        """What it takes of the source, for people; "" is nothing special."""
+        ...
+
     def load(self, registry: Registry) -> Swapper: ...
 
 
@@ -64,6 +82,8 @@ SWAPPERS: tuple[SwapperEntry, ...] = (
     SIMSWAP_256,
     SIMSWAP_512,
     HIFIFACE,
+    RESWAPPER_128,
+    RESWAPPER_256,
     INSWAPPER_FP16,
     INSWAPPER,
     *HYPERSWAPS,

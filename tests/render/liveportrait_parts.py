@@ -1,18 +1,32 @@
 """LivePortrait with the published layers at small widths, and one whose picture simply follows its keypoints."""
 
+import importlib
+import sys
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from likeness.pipelines.render.liveportrait.appearance import AppearanceExtractor
-from likeness.pipelines.render.liveportrait.generator import Generator
-from likeness.pipelines.render.liveportrait.motion import KEYPOINTS, ExtractedMotion, MotionExtractor
-from likeness.pipelines.render.liveportrait.networks import Networks
-from likeness.pipelines.render.liveportrait.options import LivePortraitOptions
-from likeness.pipelines.render.liveportrait.renderer import LivePortrait
-from likeness.pipelines.render.liveportrait.retargeting import Retargeting
-from likeness.pipelines.render.liveportrait.warping import Warped, WarpingModule
-from likeness.pipelines.runtime import TorchRuntime
+#: Inside ComfyUI the pack has the name of its folder.
+PACK = next((name.removesuffix(".nodes") for name in sys.modules if name.endswith("Likeness.nodes")), "likeness")
+
+
+def part(module):
+    return importlib.import_module(f"{PACK}.pipelines.{module}")
+
+
+AppearanceExtractor = part("render.liveportrait.appearance").AppearanceExtractor
+Generator = part("render.liveportrait.generator").Generator
+KEYPOINTS = part("render.liveportrait.motion").KEYPOINTS
+ExtractedMotion = part("render.liveportrait.motion").ExtractedMotion
+MotionExtractor = part("render.liveportrait.motion").MotionExtractor
+Networks = part("render.liveportrait.networks").Networks
+LivePortraitOptions = part("render.liveportrait.options").LivePortraitOptions
+LivePortrait = part("render.liveportrait.renderer").LivePortrait
+Retargeting = part("render.liveportrait.retargeting").Retargeting
+Warped = part("render.liveportrait.warping").Warped
+WarpingModule = part("render.liveportrait.warping").WarpingModule
+TorchRuntime = part("runtime").TorchRuntime
 
 
 def networks_of(*modules, runtime=None):

@@ -62,6 +62,8 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {"kind": kind}, **meta}
     elif name == "CLIPVisionLoader":
         prompt[key] = {"class_type": "LikenessTestClipVision", "inputs": {"width": 1280}, **meta}
+    elif name == "LikenessLoadLivePortrait":
+        prompt[key] = {"class_type": "LikenessTestLivePortrait", "inputs": {}, **meta}
     elif name == "LikenessLoadFaceParser":
         prompt[key] = {"class_type": "LikenessTestFaceParser", "inputs": {"parser": inputs["parser"]}, **meta}
     elif name == "LikenessLoadFaceAnalysis" and inputs["backend"] in RECOGNISERS:

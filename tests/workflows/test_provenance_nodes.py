@@ -1,0 +1,178 @@
+"""What saved files say about themselves, and who is refused, in the real ComfyUI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from likeness.benchmarks.pictures import read_picture
+from likeness.pipelines.identity.analysis import load_embedded_analysis
+from likeness.pipelines.identity.build import build_identity
+from likeness.pipelines.identity.storage import save_identity
+from likeness.pipelines.registry import Registry
+from likeness.pipelines.runtime import TorchRuntime
+from likeness.pipelines.safety.credentials import read_credentials
+from likeness.pipelines.safety.picture_files import read_statement
+from likeness.pipelines.safety.statement import Statement
+from likeness.tests.comfyui_server import ComfyServer, PromptFailed
+from likeness.tests.safety.certificates import write_certificate
+from likeness.tests.workflows.test_workflows import SAMPLES, prompt_of, titled
+
+
+@pytest.fixture
+def prompt(comfyui: ComfyServer) -> dict[str, Any]:
+    return prompt_of(comfyui, "save_with_provenance")
+
+
+def ran(server: ComfyServer, prompt: dict[str, Any]) -> tuple[Path, str, str]:
+    """The saved file, the report of the node that saved it and that of the node that read it."""
+    outputs = server.run(prompt)
+    result = outputs[titled(prompt, "Result")]
+    found = result["images"][0]
+    read = outputs[titled(prompt, "What the file says")]["text"][0]
+    return server.base / "output" / found["subfolder"] / found["filename"], result["text"][0], read
+
+
+def statement(path: Path) -> Statement:
+    found = read_statement(path)
+    assert found is not None
+    return found
+
+
+def test_a_saved_swap_says_who_was_put_onto_which_face_by_what(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    path, report, read = ran(comfyui, prompt)
+    build, swap = statement(path).operations
+    assert (build.node, swap.node) == ("LikenessBuildIdentity", "LikenessSwapFaces")
+    person = swap.people[0]
+    assert (person.name, person.consent) == ("Eileen Collins", "public-domain portrait, NASA")
+    assert len(person.sources_sha256) == 1 and len(person.sources_sha256[0]) == 64
+    assert [model.name for model in swap.models] == ["mesh"] and swap.settings["strength"] == 1.0
+    (x0, y0, x1, y1), *others = swap.faces[0]
+    assert not others and 100 < x1 - x0 < 300 and 100 < y1 - y0 < 300
+    assert "Not signed: there is no certificate." in report
+    assert "person 'Eileen Collins'" in read and "No content credentials." in read
+
+
+def test_the_statement_survives_nodes_of_others_and_results_from_the_cache(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    saving = prompt[titled(prompt, "Result")]["inputs"]
+    prompt["turned"] = {
+        "class_type": "ImageFlip",
+        "inputs": {"image": saving["images"], "flip_method": "y-axis: horizontally"},
+    }
+    saving["images"] = ["turned", 0]
+    for prefix in ("likeness/first", "likeness/second"):
+        saving["filename_prefix"] = prefix
+        path, _, _ = ran(comfyui, prompt)
+        assert [part.node for part in statement(path).operations] == ["LikenessBuildIdentity", "LikenessSwapFaces"]
+
+
+def test_a_branch_without_faces_changed_says_so_beside_one_with(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    photo = titled(prompt, "Target photo")
+    prompt[titled(prompt, "Result")]["inputs"]["images"] = [photo, 0]
+    path, report, _ = ran(comfyui, prompt)
+    assert statement(path).operations == () and "was applied to a face" in report
+
+
+def test_what_a_loaded_picture_says_goes_on_in_what_is_made_of_it(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    path, _, _ = ran(comfyui, prompt)
+    photo = titled(prompt, "Target photo")
+    (comfyui.base / "input" / "worked_on.png").write_bytes(path.read_bytes())
+    prompt[photo]["inputs"]["image"] = "worked_on.png"
+    prompt[titled(prompt, "Result")]["inputs"]["images"] = [photo, 0]
+    again, _, _ = ran(comfyui, prompt)
+    assert statement(again).operations == statement(path).operations
+
+
+def test_provenance_can_be_turned_off_and_the_user_is_told(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    prompt[titled(prompt, "Result")]["inputs"]["provenance"] = False
+    path, report, read = ran(comfyui, prompt)
+    assert read_statement(path) is None
+    assert "Provenance is off" in report and "carries no statement" in read
+
+
+def test_a_video_says_it_too(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    result, read = titled(prompt, "Result"), titled(prompt, "What the file says")
+    saving = prompt[result]["inputs"]
+    prompt["clip"] = {"class_type": "CreateVideo", "inputs": {"images": saving.pop("images"), "fps": 5.0}}
+    prompt[result] = {"class_type": "LikenessSaveVideo", "inputs": saving | {"video": ["clip", 0]}}
+    outputs = comfyui.run(prompt)
+    found = outputs[result]["images"][0]
+    path = comfyui.base / "output" / found["subfolder"] / found["filename"]
+    assert [part.node for part in statement(path).operations] == ["LikenessBuildIdentity", "LikenessSwapFaces"]
+    assert "person 'Eileen Collins'" in outputs[read]["text"][0]
+    assert [name.name for name in path.parent.iterdir() if name.name.startswith(".")] == []
+
+
+@pytest.fixture
+def certificate(comfyui: ComfyServer) -> Iterator[None]:
+    pytest.importorskip("c2pa", reason="content credentials need c2pa-python")
+    folder = comfyui.base / "user" / "__likeness"
+    write_certificate(folder)
+    yield
+    for path in folder.iterdir():
+        path.unlink()
+
+
+@pytest.mark.usefixtures("certificate")
+def test_with_a_certificate_the_file_is_signed_and_a_later_change_shows(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    prompt[titled(prompt, "Result")]["inputs"]["filename_prefix"] = "likeness/signed"
+    path, report, read = ran(comfyui, prompt)
+    signature = read_credentials(path)
+    assert signature is not None and signature.state == "Valid" and signature.statement == statement(path)
+    assert "Signed with" in report and "Content credentials: Valid" in read
+    path.write_bytes(path.read_bytes().replace(b"Eileen Collins", b"Somebody Elses"))
+    changed = read_credentials(path)
+    assert changed is not None and changed.state == "Invalid"
+
+
+def test_the_certificate_s_folder_is_not_served(comfyui: ComfyServer) -> None:
+    folder = comfyui.base / "user" / "__likeness"
+    folder.mkdir(exist_ok=True)
+    (folder / "private_key.pem").write_text("secret")
+    try:
+        for address in ("/userdata/..%2F__likeness%2Fprivate_key.pem", "/view?filename=private_key.pem&type=user"):
+            with pytest.raises(Exception, match="40[034]"):
+                comfyui.get(address)
+    finally:
+        (folder / "private_key.pem").unlink()
+
+
+def test_a_file_outside_comfyui_s_folders_is_not_read(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    reading = prompt[titled(prompt, "What the file says")]["inputs"]
+    prompt["name"] = {"class_type": "PrimitiveString", "inputs": {"value": "../models/../../secret.png"}}
+    reading["saved"] = ["name", 0]
+    with pytest.raises(PromptFailed, match=r"Invalid file path: '\.\./models"):
+        comfyui.run(prompt)
+
+
+class TestProtected:
+    """With Eileen Collins among the protected people."""
+
+    @pytest.fixture(autouse=True)
+    def listed(self, comfyui: ComfyServer) -> Iterator[None]:
+        analysis = load_embedded_analysis(Registry(TorchRuntime()))
+        eileen = build_identity(analysis, [read_picture(SAMPLES / "astronaut.png")], name="E. Collins")[0]
+        path = save_identity(eileen, comfyui.base / "models" / "likeness" / "protected")
+        yield
+        path.unlink()
+
+    def test_building_her_identity_is_refused(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+        prompt[titled(prompt, "Source person")]["inputs"]["name"] = "a new name"
+        with pytest.raises(PromptFailed, match=r"'E\. Collins' \(distance 0\.00, limit 0\.5\).*protected"):
+            comfyui.run(prompt)
+
+    def test_changing_her_face_is_refused(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+        source, target = titled(prompt, "Source photo"), titled(prompt, "Target photo")
+        inputs = json.loads(json.dumps([prompt[target]["inputs"], prompt[source]["inputs"]]))
+        prompt[source]["inputs"], prompt[target]["inputs"] = inputs
+        prompt[titled(prompt, "Source person")]["inputs"]["name"] = "Grace Hopper"
+        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
+            comfyui.run(prompt)

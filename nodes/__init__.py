@@ -57,6 +57,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     face_masks.FaceMask,
     video.TrackFaces,
     video.SwapFacesInVideo,
+    restore.RestoreFacesInVideo,
     adapters.LoadIdentityAdapter,
     adapters.ApplyIdentityAdapter,
     adapter_conditioning.ApplyIdentityControl,

@@ -16,6 +16,7 @@ from comfy_api.latest import Input, InputImpl
 from ..pipelines.errors import InputError
 from ..pipelines.face import TrackedFrame
 from ..pipelines.identity.analysis import FaceAnalysis
+from ..pipelines.identity.finder import FaceFinder
 from ..pipelines.identity.identity import Identity
 from ..pipelines.video.face_tracks import Choose, FaceTracks, everybody
 from ..pipelines.video.processing import FrameProcessor
@@ -44,10 +45,14 @@ def facts_of(video: Input.Video) -> VideoFacts:
 
 
 def face_tracks(
-    analysis: FaceAnalysis, threshold: float, smoothing: Smoothing, choose: Choose = everybody
+    analysis: FaceAnalysis,
+    threshold: float,
+    smoothing: Smoothing,
+    choose: Choose = everybody,
+    blendshapes: bool = False,
 ) -> FaceTracks:
-    """Follows the faces of a video. choose: who a track is."""
-    return FaceTracks(lambda one: analysis.detect(one, threshold), analysis.recogniser, smoothing, choose)
+    """Follows the faces of a video. choose: who a track is. blendshapes: whether its faces have them."""
+    return FaceTracks(FaceFinder(analysis, threshold, blendshapes), analysis.recogniser, smoothing, choose)
 
 
 def watched(video: Input.Video, tracks: FaceTracks) -> Iterator[TrackedFrame]:

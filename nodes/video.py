@@ -25,13 +25,25 @@ from .streaming import face_tracks, send_through
 from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
 
 
-def _smoothing() -> io.Combo.Input:
+def smoothing_input() -> io.Combo.Input:
+    """How steady the tracks of a video are."""
     return io.Combo.Input(
         "smoothing",
         options=list(SMOOTHINGS),
         default="zero_lag",
         tooltip="zero_lag looks six frames ahead and back: steadiest, follows without delay, fills short gaps. "
         "one_euro looks back only. none keeps what was detected, trembling and all.",
+    )
+
+
+def crf_input() -> io.Int.Input:
+    """Quality of a written video."""
+    return io.Int.Input(
+        "crf",
+        default=17,
+        min=0,
+        max=51,
+        tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
     )
 
 
@@ -51,7 +63,7 @@ class TrackFaces(io.ComfyNode):
                 sockets.Analysis.Input(
                     "analysis", tooltip="Its recogniser tells people apart where motion leaves doubt."
                 ),
-                _smoothing(),
+                smoothing_input(),
             ],
             outputs=[
                 sockets.Faces.Output("faces", display_name="faces"),
@@ -106,14 +118,8 @@ class SwapFacesInVideo(io.ComfyNode):
                     "Least probability that a tracked face is one of the people. Higher lets fewer strangers in.",
                 ),
                 fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05),
-                _smoothing(),
-                io.Int.Input(
-                    "crf",
-                    default=17,
-                    min=0,
-                    max=51,
-                    tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
-                ),
+                smoothing_input(),
+                crf_input(),
                 io.Combo.Input(
                     "blend",
                     options=list(BLENDS),

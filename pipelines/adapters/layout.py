@@ -1,4 +1,4 @@
-"""Who stands where: regions of a picture, given to people by the best assignment."""
+"""Where people may stand: soft regions of a picture, made of faces, boxes, masks or a drawing."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError, MissingPackageError
-from ..face import Face, Faces, FloatArray
-from ..identity.analysis import FaceAnalysis, as_pictures
+from ..errors import InputError
+from ..face import Faces, FloatArray
 from ..identity.identity import Identity
-from ..identity.select import embed_faces
 
 #: Colours of a drawn layout that cover less of it are traces of the brush.
 LEAST_COLOUR_SHARE = 0.005
@@ -22,9 +19,8 @@ LEAST_COLOUR_SHARE = 0.005
 COLOUR_STEPS = 8
 
 
-#: What regions can be made of, and how people get theirs.
+#: What regions can be made of.
 SOURCES = ("faces", "boxes", "masks", "drawing")
-ORDERS = ("left to right", "as given", "likeness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,99 +153,11 @@ def _blur(masks: Tensor, sigma: float) -> Tensor:
     return torch.nn.functional.conv2d(values, kernel.transpose(2, 3))[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
-class SeenPeople:
-    """A picture in which the people can be told apart."""
-
-    picture: Tensor
-    analysis: FaceAnalysis
-
-
-def assign_regions(
-    people: Sequence[Identity], masks: Tensor, order: str, seen: SeenPeople | None = None
-) -> tuple[PeopleRegions, str]:
-    """One region per person.
-
-    masks: (N, H, W), N at least as many as people. order: "left to right" (the first person gets the region furthest
-    to the left), "as given", or "likeness": by the faces in `seen`, the combination with the greatest sum of
-    probabilities (Hungarian method, Kuhn 1955). Raises InputError for more people than regions.
-    """
-    if not people:
-        raise InputError("There is nobody to give a region to: connect at least one identity.")
-    if len(people) > len(masks):
-        raise InputError(
-            f"There are {len(people)} people ({', '.join(person.name for person in people)}) but only {len(masks)} "
-            "region(s): add regions, or connect fewer identities."
-        )
-    notes = [""] * len(people)
-    if order == "likeness":
-        chosen, notes = _by_likeness(people, masks, seen)
-    elif order == "left to right":
-        chosen = sorted(range(len(masks)), key=lambda index: centre(masks[index])[0])[: len(people)]
-    elif order == "as given":
-        chosen = list(range(len(people)))
-    else:
-        raise InputError(f"Unknown order of regions {order!r}: choose left to right, as given or likeness.")
-    lines = [
-        f"{person.name}: region {index}, {100 * float(masks[index].mean()):.0f} % of the picture, around "
-        f"({centre(masks[index])[0]:.0f}, {centre(masks[index])[1]:.0f}) px{note}"
-        for person, index, note in zip(people, chosen, notes, strict=True)
-    ]
-    spare = len(masks) - len(people)
-    lines += [f"{spare} region(s) left over"] if spare else []
-    return PeopleRegions(tuple(people), masks[chosen]), "\n".join(lines)
-
-
-def lay_out(
-    people: Sequence[Identity],
-    layout: Layout,
-    order: str,
-    picture: Tensor | None = None,
-    analysis: FaceAnalysis | None = None,
-) -> tuple[PeopleRegions, str]:
-    """`assign_regions` on a layout; picture and analysis are for the order "likeness"."""
-    seen = SeenPeople(picture, analysis) if picture is not None and analysis is not None else None
-    return assign_regions(people, layout.masks(), order, seen)
-
-
 def centre(mask: Tensor) -> tuple[float, float]:
     """(x, y) px of a mask's centre of mass."""
     total = float(mask.sum())
     y = float((mask.sum(1) * torch.arange(mask.shape[0])).sum()) / total
     return float((mask.sum(0) * torch.arange(mask.shape[1])).sum()) / total, y
-
-
-def _by_likeness(people: Sequence[Identity], masks: Tensor, seen: SeenPeople | None) -> tuple[list[int], list[str]]:
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise MissingPackageError("Assigning regions needs the package scipy: `pip install scipy`.") from error
-    if seen is None:
-        raise InputError("Regions by likeness need a picture with the people's faces, and a face analysis.")
-    picture = as_pictures(seen.picture[:1], "The picture with the people")
-    found = seen.analysis.detect(picture)
-    found.require_any("Identity Regions by likeness")
-    recogniser = seen.analysis.recogniser
-    known = [person.raw(recogniser.name) for person in people]
-    vectors = embed_faces(found, picture, recogniser)
-    chances = np.zeros((len(people), len(masks)))
-    for vector, face in zip(vectors, found.frames[0], strict=True):
-        share = face_shares(face, masks, picture.shape[1], picture.shape[2])
-        for row, raw in enumerate(known):
-            probability = recogniser.probability(recogniser.distance(vector, raw))
-            chances[row] = np.maximum(chances[row], probability * share)
-    _, columns = linear_sum_assignment(chances, maximize=True)
-    notes = [f", likeness {chances[row, column]:.2f}" for row, column in enumerate(columns)]
-    return [int(column) for column in columns], notes
-
-
-def face_shares(face: Face, masks: Tensor, height: int, width: int) -> np.ndarray:
-    """(N,): how much of a face's box, in a picture of height × width px, lies in each mask."""
-    rows, columns = masks.shape[-2] / height, masks.shape[-1] / width
-    x0, y0, x1, y1 = (float(value) for value in face.bbox_xyxy)
-    top, left = max(int(y0 * rows), 0), max(int(x0 * columns), 0)
-    part = masks[:, top : max(int(y1 * rows), top + 1), left : max(int(x1 * columns), left + 1)]
-    return part.mean((1, 2)).numpy() if part.numel() else np.zeros(len(masks))
 
 
 def draw_regions(regions: PeopleRegions) -> Tensor:

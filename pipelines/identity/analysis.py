@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..face import Face, Faces, FloatArray
+from ..face import Face, Faces, FloatArray, as_float_array, five_points
+from ..geometry.transforms import rotation_scale, similarity, transform_points
 from ..registry import Registry
 from .detection import BlazeFaceDetector, Candidate
 from .dlib_recogniser import DlibRecogniser
@@ -33,6 +34,13 @@ class Landmarker(Protocol):
 
     def landmark(self, images: Tensor, candidates: Sequence[Candidate]) -> list[Face]:
         """One face per candidate, with dense landmarks and blendshapes; its score is the final one in [0, 1]."""
+        ...
+
+    def follow(self, images: Tensor, faces: Sequence[tuple[int, Face]], blendshapes: bool = True) -> list[Face]:
+        """Each face, given as it was in the frame before, in the picture of that index; its score says if it is there.
+
+        Five points and box are those of the mesh.
+        """
         ...
 
 
@@ -89,6 +97,17 @@ class FaceAnalysis:
             )
         images = as_pictures(images)
         candidates = self.detector.candidates(images, min_size_px)
+        return self.measure(images, candidates, threshold, max_faces, min_size_px)
+
+    def measure(
+        self,
+        images: Tensor,
+        candidates: Sequence[Candidate],
+        threshold: float,
+        max_faces: int = 0,
+        min_size_px: int = 0,
+    ) -> Faces:
+        """The second half of `detect`: which of the detector's candidates are faces, and their landmarks."""
         measured = self.landmarker.landmark(images, candidates)
         frames: list[list[Face]] = [[] for _ in range(len(images))]
         for candidate, face in zip(candidates, measured, strict=True):
@@ -97,6 +116,17 @@ class FaceAnalysis:
         rejected = [face.score for frame in frames for face in frame if face.score < threshold]
         kept = tuple(_largest_first(frame, threshold, max_faces, min_size_px) for frame in frames)
         return Faces(kept, images.shape[1], images.shape[2], max(rejected, default=0.0))
+
+    def follow(self, image: Tensor, faces: Sequence[Face], blendshapes: bool = True) -> list[Face]:
+        """The same faces in the next frame, without a detector, at a fifth of its cost.
+
+        image: (H, W, 3) the next frame. faces: as they were, with 478 landmarks. blendshapes: measure them, too. The
+        score in [0, 1] says whether there still is a face; where it is low the numbers mean nothing. Five points and
+        box move as the mesh does: concretely new5 = mesh5 + A (old5 - old mesh5), A being the similarity from the old
+        mesh to the new one.
+        """
+        looked = self.landmarker.follow(image[None, ..., :3], [(0, face) for face in faces], blendshapes)
+        return [_carried(before, after) for before, after in zip(faces, looked, strict=True)]
 
     def embed(self, images: Tensor, faces: Faces) -> Faces:
         """The same faces with `unit_embedding` and `encoder` set.
@@ -157,6 +187,22 @@ def _largest_first(faces: list[Face], threshold: float, max_faces: int, min_size
     wanted = [f for f in faces if f.score >= threshold and max(f.width_px, f.height_px) >= min_size_px]
     wanted.sort(key=lambda face: face.area_px, reverse=True)
     return tuple(wanted[:max_faces] if max_faces else wanted)
+
+
+def _carried(before: Face, after: Face) -> Face:
+    """`after`, found by its mesh alone, with the five points and the box that its detector would give."""
+    assert before.landmarks is not None and after.landmarks is not None
+    if np.array_equal(before.landmarks5, five_points(before.landmarks)):
+        return after
+    moved = similarity(after.landmarks[:, :2], before.landmarks[:, :2])
+    five = five_points(after.landmarks) + (before.landmarks5 - five_points(before.landmarks)) @ moved[:, :2].T
+    middle, half = transform_points(moved, before.center), rotation_scale(moved)[1] * np.ptp(_corners(before), 0) / 2
+    box = np.concatenate([middle - half, middle + half])
+    return replace(after, landmarks5=as_float_array(five), bbox_xyxy=as_float_array(box))
+
+
+def _corners(face: Face) -> FloatArray:
+    return face.bbox_xyxy.reshape(2, 2)
 
 
 def without_duplicates(faces: Sequence[Face], overlap: float = 0.65) -> list[Face]:

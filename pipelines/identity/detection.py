@@ -49,6 +49,7 @@ class Candidate:
     bbox_xyxy: FloatArray
     score: float
     eyes: FloatArray
+    landmarks5: FloatArray | None = None
 
 
 class BlazeFaceDetector:
@@ -166,6 +167,11 @@ def merge_boxes(rows: FloatArray) -> FloatArray:
         merged.append(row.astype(np.float32))
         rows = rows[~same]
     return np.stack(merged) if merged else rows
+
+
+def overlaps(box: FloatArray, boxes: Sequence[FloatArray]) -> FloatArray:
+    """(N,) intersection over union of a box (4,) with others."""
+    return _iou(box, np.stack(boxes)) if boxes else np.zeros(0, np.float32)
 
 
 def _iou(box: FloatArray, boxes: FloatArray) -> FloatArray:

@@ -46,13 +46,6 @@ _HALF_DISTANCE, _STEEPNESS = 0.70, 25.0
 _CROP_SIZE, _BATCH = 112, 64
 
 
-@dataclass(frozen=True, eq=False)
-class FivePointCandidate(Candidate):
-    """A candidate whose five points the detector gives: (5, 2) px, order of `face.five_points`."""
-
-    landmarks5: FloatArray
-
-
 class ScrfdDetector:
     """SCRFD 10G with five points (Guo et al. 2021, arXiv 2105.04714), run by insightface's class."""
 
@@ -69,7 +62,7 @@ class ScrfdDetector:
             boxes, points = self._detect(as_bgr(image), min_size_px)
             for box, five in zip(boxes, points, strict=True):
                 box, five = as_float_array(box), as_float_array(five)
-                found.append(FivePointCandidate(index, box[:4], float(box[4]), five[:2], five))
+                found.append(Candidate(index, box[:4], float(box[4]), five[:2], five))
         return found
 
     def _detect(self, bgr: NDArray[np.uint8], min_size_px: int) -> tuple[Any, Any]:
@@ -95,9 +88,13 @@ class MeshOnFivePoints:
         faces = self._mesh.landmark(images, candidates)
         return [_with_own_points(face, candidate) for face, candidate in zip(faces, candidates, strict=True)]
 
+    def follow(self, images: Tensor, faces: Sequence[tuple[int, Face]], blendshapes: bool = True) -> list[Face]:
+        """See `Landmarker.follow`; SCRFD does not follow, its points and boxes move along with the mesh."""
+        return self._mesh.follow(images, faces, blendshapes)
+
 
 def _with_own_points(face: Face, candidate: Candidate) -> Face:
-    if not isinstance(candidate, FivePointCandidate):
+    if candidate.landmarks5 is None:
         return face
     return replace(face, bbox_xyxy=candidate.bbox_xyxy, score=candidate.score, landmarks5=candidate.landmarks5)
 

@@ -10,6 +10,7 @@ import torch.nn.functional as functional
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import InputError
 from ..face import Face, FloatArray, as_float_array, five_points
 from ..geometry.transforms import Matrix, invert, transform_mesh
 from ..geometry.warp import crop_pictures
@@ -30,6 +31,8 @@ EVEN_PRESENCE = 2.0
 SETTLED = 0.02
 #: Those that still move by this share at the last look are likely of no face; things that fool the detector do so.
 UNSTEADY = 0.05
+#: A followed face that moved by more than this share of its width is looked at once more from where it is now.
+LEAP = 0.1
 #: The network looks twice at each candidate, and again at those that are likely and have not settled, up to this often.
 #: A detector's wrong guess of a small face's rotation takes four looks to come right.
 MAX_LOOKS = 6
@@ -62,6 +65,24 @@ class MeshLandmarker:
         (blendshapes,) = self._blendshapes(torch.from_numpy(landmarks))
         scores = np.sqrt(confidence * self._second_opinion(images, frame, landmarks))
         return [_face(*measured) for measured in zip(scores, landmarks, blendshapes.numpy(), strict=True)]
+
+    def follow(self, images: Tensor, faces: Sequence[tuple[int, Face]], blendshapes: bool = True) -> list[Face]:
+        """The same faces in the next pictures: one look from where each of them was, a second one after a leap.
+
+        images: (B, H, W, 3) in [0, 1]. faces: (index of the picture to look at, face with 478 landmarks as it was).
+        blendshapes: measure them, too. The score is the network's confidence that there still is a face.
+        """
+        if not faces:
+            return []
+        frame = np.array([index for index, _ in faces])
+        before = np.stack([_dense(face) for _, face in faces])
+        landmarks, presence = self._look(images, frame, np.stack([region_of_mesh(mesh) for mesh in before]))
+        far = np.flatnonzero(_movement(before, landmarks) > LEAP)
+        if len(far):
+            regions = np.stack([region_of_mesh(mesh) for mesh in landmarks[far]])
+            landmarks[far], presence[far] = self._look(images, frame[far], regions)
+        shapes = self._blendshapes(torch.from_numpy(landmarks))[0].numpy() if blendshapes else [None] * len(faces)
+        return [_face(*measured) for measured in zip(presence, landmarks, shapes, strict=True)]
 
     def _settled(
         self, images: Tensor, frame: NDArray[np.int64], candidates: Sequence[Candidate]
@@ -146,7 +167,15 @@ def _movement(before: FloatArray, after: FloatArray) -> NDArray[np.float64]:
     return distance / np.maximum(np.ptp(after[..., 0], axis=1), 1e-6)
 
 
-def _face(score: np.float64, landmarks: FloatArray, blendshapes: FloatArray) -> Face:
+def _dense(face: Face) -> FloatArray:
+    """(478, 3) of a face; raises InputError when it has none."""
+    if face.landmarks is None or len(face.landmarks) != 478:
+        count = 0 if face.landmarks is None else len(face.landmarks)
+        raise InputError(f"Only a face with 478 landmarks can be followed, this one has {count}: find it again.")
+    return face.landmarks
+
+
+def _face(score: np.float64, landmarks: FloatArray, blendshapes: FloatArray | None) -> Face:
     box = np.concatenate([landmarks[:, :2].min(0), landmarks[:, :2].max(0)])
     return Face(
         bbox_xyxy=as_float_array(box),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import MissingPackageError
 from ..face import Face, FloatArray, as_float_array
-from .frames import alike, face_patch, shared_area
+from .frames import alike, face_patch, shared_area, visible_part
 
 State = dict[str, NDArray[np.generic]]
 
@@ -31,8 +31,16 @@ _NEAR_PROBABILITY, _FAR_PROBABILITY = 0.05, 0.5
 _LOOK_ALIKE, _LOOK_PROBABILITY = 0.85, 0.3
 #: Cost (-log of probability and motion terms) of beginning a new track, and of a face found far from where it was.
 _NEW_TRACK_COST, _FAR_COST = 4.0, 1.5
+#: What the recogniser says of a face that others cover by this much, or of which less than this lies in the picture, is
+#: not remembered.
+_HIDDEN, _WHOLE = 0.3, 0.8
 #: The mean vector of a track follows its last so many looks; the tracks that are remembered.
 _MEMORY, _MOST_TRACKS = 20, 256
+
+
+def under(state: State, prefix: str) -> State:
+    """The part of a memory whose names begin with a prefix, without it."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 class Appearance(Protocol):
@@ -77,8 +85,14 @@ class Tracker:
         self._shot = 0
         self._next = 0
 
-    def update(self, picture: Tensor, faces: Sequence[Face], cut: bool) -> tuple[int, ...]:
-        """The track of every face. picture: (H, W, 3) the next frame. cut: whether a new shot begins with it."""
+    def update(
+        self, picture: Tensor, faces: Sequence[Face], cut: bool, views: Mapping[int, tuple[Tensor, Face]] | None = None
+    ) -> tuple[int, ...]:
+        """The track of every face.
+
+        picture: (H, W, 3) the next frame. cut: whether a new shot begins with it. views: place in `faces` -> where the
+        recogniser sees that face better: another picture and the face there.
+        """
         self._frame += 1
         self._shot += int(cut)
         patches = [face_patch(picture, face) for face in faces]
@@ -88,15 +102,24 @@ class Tracker:
         open_faces = [k for k in range(len(faces)) if k not in found]
         vectors: dict[int, FloatArray] = {}
         if open_faces:
-            rows = self._appearance.embed(picture[None], [(0, faces[k]) for k in open_faces])
-            vectors = dict(zip(open_faces, rows, strict=True))
+            vectors = self._vectors({k: (views or {}).get(k, (picture, faces[k])) for k in open_faces})
             free = [row for row, track in enumerate(tracks) if track.number not in found.values()]
             found |= self._assigned([tracks[row] for row in free], near[free], patches, vectors)
         for k, face in enumerate(faces):
-            hidden = any(shared_area(face, other) > 0.3 for other in faces if other is not face)
+            hidden = any(shared_area(face, other) > _HIDDEN for other in faces if other is not face)
+            hidden |= k not in (views or {}) and visible_part(face, picture) < _WHOLE
             found[k] = self._note(found.get(k), face, patches[k], vectors.get(k), hidden)
         self._forget()
         return tuple(found[k] for k in range(len(faces)))
+
+    def _vectors(self, seen: Mapping[int, tuple[Tensor, Face]]) -> dict[int, FloatArray]:
+        """Looks at faces, given with the picture (H, W, 3) each is in; those of one picture at once."""
+        found: dict[int, FloatArray] = {}
+        for picture in {id(picture): picture for picture, _ in seen.values()}.values():
+            here = [k for k, (other, _) in seen.items() if other is picture]
+            rows = self._appearance.embed(picture[None], [(0, seen[k][1]) for k in here])
+            found |= dict(zip(here, rows, strict=True))
+        return {k: found[k] for k in seen}
 
     def _distance(self, track: Track, face: Face) -> float:
         """How far a face is from where the track must be, in face sizes; infinite where motion says nothing."""
@@ -148,13 +171,13 @@ class Tracker:
 
     def _cost(self, track: Track, away: float, patch: FloatArray, vector: FloatArray) -> float:
         probability = self._appearance.probability(self._appearance.distance(track.vector, vector))
+        motion = _FAR_COST if probability >= _FAR_PROBABILITY else np.inf  # whoever is sure to be it may be anywhere
         if np.isfinite(away):
             if track.last == self._frame - 1 and alike(track.patch, patch) > _LOOK_ALIKE:
                 probability = max(probability, _LOOK_PROBABILITY)
-            allowed, motion = probability >= _NEAR_PROBABILITY, 0.5 * (away / 0.5) ** 2
-        else:
-            allowed, motion = probability >= _FAR_PROBABILITY, _FAR_COST
-        return float(motion - np.log(max(probability, 1e-9))) if allowed else 1e6
+            if probability >= _NEAR_PROBABILITY:
+                motion = min(motion, 0.5 * (away / 0.5) ** 2)
+        return float(motion - np.log(max(probability, 1e-9))) if np.isfinite(motion) else 1e6
 
     def _note(self, number: int | None, face: Face, patch: FloatArray, vector: FloatArray | None, hidden: bool) -> int:
         """Write down where a face is, as a new track when it has no number; returns its number."""

@@ -11,8 +11,8 @@ import numpy as np
 from torch import Tensor
 
 from ..face import Face, TrackedFrame
-from .association import State
-from .face_tracks import FaceTracks, under
+from .association import State, under
+from .face_tracks import FaceTracks
 from .processing import Frame
 from .steady import packed, unpacked
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 from torch import Tensor
 
-from ..face import NOBODY, Face, Faces, FloatArray, TrackedFrame
-from .association import Appearance, State
+from ..face import NOBODY, Face, FloatArray, TrackedFrame
+from .association import Appearance, State, under
+from .following import Finder, Follower, Sight
 from .processing import Frame
 from .steady import Smoothing
 from .tracking import FaceStream
@@ -26,24 +28,25 @@ def everybody(vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
 class FaceTracks:
     """Frames go in one by one, the same frames come out with their tracked faces, a few frames later.
 
-    find: detects the faces of pictures (1, H, W, 3). appearance: tells people apart. smoothing: see `FaceStream`.
-    choose: who a track is. It is asked until a track is somebody, each time more of it was seen, and a track that is
-    somebody stays so until it ends.
+    finder: finds the faces; see `Follower` for when. appearance: tells people apart. smoothing: see `FaceStream`; only
+    "zero_lag" also looks back for where a new face came in, so at most 17 frames are held back. choose: who a track is.
+    It is asked until a track is somebody, each time more of it was seen, and a track that is somebody stays so until
+    it ends.
     """
 
     def __init__(
         self,
-        find: Callable[[Tensor], Faces],
+        finder: Finder,
         appearance: Appearance,
         smoothing: Smoothing = "zero_lag",
         choose: Choose = everybody,
     ) -> None:
-        self._find = find
+        self._follower = Follower(finder, look_back=smoothing == "zero_lag")
         self._choose = choose
         self._stream = FaceStream(appearance, smoothing)
         self._frames: deque[Frame] = deque()
-        self._pushed = 0
-        self._analysed = 0
+        self._given = 0
+        self._again: deque[Callable[[Tensor], None]] = deque()
         self._who: dict[int, int] = {}
         self._judged: dict[int, int] = {}
         self.seen: Counter[int] = Counter()
@@ -51,28 +54,30 @@ class FaceTracks:
 
     def push(self, frame: Frame) -> list[TrackedFrame]:
         """The next frame; returns those that are finished by it."""
-        index, self._pushed = self._pushed, self._pushed + 1
         self._frames.append(frame)
-        if index < self._analysed:  # pushed once more after `restore`
-            self._stream.show(index, frame.picture)
+        if self._again:  # pushed once more after `restore`
+            self._again.popleft()(frame.picture)
             return []
-        self._analysed += 1
-        found = self._find(frame.picture[None])
-        return [self._tracked(faces) for faces in self._stream.push(frame.picture, found.frames[0])]
+        return self._tracked(self._follower.push(frame.picture))
 
     def finish(self) -> list[TrackedFrame]:
         """The frames still held back."""
-        return [self._tracked(faces) for faces in self._stream.finish()]
+        return [*self._tracked(self._follower.finish()), *map(self._named, self._stream.finish())]
 
-    def _tracked(self, faces: tuple[Face, ...]) -> TrackedFrame:
-        frame = self._frames.popleft()
-        place = self._pushed - len(self._frames) - 1
+    def _tracked(self, sights: Sequence[Sight]) -> list[TrackedFrame]:
+        done: list[TrackedFrame] = []
+        for sight in sights:
+            assert sight.picture is not None
+            done += map(self._named, self._stream.push(sight.picture, sight.faces, sight.cut, sight.views))
+        return done
+
+    def _named(self, faces: tuple[Face, ...]) -> TrackedFrame:
+        frame, place, self._given = self._frames.popleft(), self._given, self._given + 1
         self._judge([face.track for face in faces])
         self.seen.update(face.track for face in faces)
         self.empty += not faces
         who = tuple(self._who.get(face.track, NOBODY) for face in faces)
-        cut = place in self._stream.cuts
-        return TrackedFrame(frame.picture, faces, who, frame.index, frame.time_s, cut)
+        return TrackedFrame(frame.picture, faces, who, frame.index, frame.time_s, place in self._stream.cuts)
 
     def _judge(self, tracks: Sequence[int]) -> None:
         """Ask who the tracks are that are nobody yet and of which more was seen since they were asked about."""
@@ -100,8 +105,9 @@ class FaceTracks:
         tracks = sorted(self.seen)
         rows = [[t, self.seen[t], self._who.get(t, NOBODY), self._judged.get(t, -1)] for t in tracks]
         found: State = {f"stream.{name}": value for name, value in self._stream.state().items()}
+        found |= {f"follower.{name}": value for name, value in self._follower.state().items()}
         return found | {
-            "counters": np.array([self._pushed - len(self._frames), self._analysed, self.empty], np.int64),
+            "counters": np.array([self._given, len(self._frames), self.empty], np.int64),
             "tracks": np.array(rows, np.int64).reshape(-1, 4),
             "cuts": np.array(self._stream.cuts, np.int64),
         }
@@ -109,17 +115,16 @@ class FaceTracks:
     def restore(self, state: State) -> None:
         """Go on where `state` was taken: the frames that were inside then are pushed once more."""
         self._stream.restore(under(state, "stream."))
-        self._pushed, self._analysed, self.empty = (int(value) for value in state["counters"].tolist())
+        self._given, inside, self.empty = (int(value) for value in state["counters"].tolist())
+        waiting = self._follower.restore(under(state, "follower."))
+        streamed = range(self._given, self._given + inside - waiting)
         self._frames.clear()
+        self._again = deque([partial(self._stream.show, index) for index in streamed])
+        self._again.extend([self._follower.show] * waiting)
         self.seen, self._who, self._judged = Counter(), {}, {}
         for track, seen, who, judged in state["tracks"].tolist():
             self.seen[int(track)], self._who[int(track)], self._judged[int(track)] = int(seen), int(who), int(judged)
         self._stream.cuts = [int(cut) for cut in state["cuts"].tolist()]
-
-
-def under(state: State, prefix: str) -> State:
-    """The part of a memory whose names begin with a prefix, without it."""
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def describe_people(tracks: FaceTracks, names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,12 +10,9 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import Face, Faces
-from .association import Appearance, State, Tracker
-from .frames import change, is_cut, small_picture
+from .association import Appearance, State, Tracker, under
+from .frames import CutFinder
 from .steady import Moment, Smoothing, SteadyWindow
-
-#: Changes of so many frames say what is usual in a shot.
-_USUAL_FRAMES = 8
 
 
 class FaceStream:
@@ -30,14 +27,24 @@ class FaceStream:
         self.cuts: list[int] = []
         self._window = SteadyWindow(smoothing)
         self.delay = self._window.delay
-        self._small = np.zeros(0, np.float32)
-        self._changes: deque[float] = deque(maxlen=_USUAL_FRAMES)
+        self._cut_finder = CutFinder()
         self._count = 0
 
-    def push(self, picture: Tensor, faces: tuple[Face, ...]) -> list[tuple[Face, ...]]:
-        """The next frame (H, W, 3) in [0, 1] and what was found in it. Returns no frame or one: its tracked faces."""
-        cut = self._is_cut(picture)
-        numbers = self.tracker.update(picture, faces, cut)
+    def push(
+        self,
+        picture: Tensor,
+        faces: tuple[Face, ...],
+        cut: bool | None = None,
+        views: Mapping[int, tuple[Tensor, Face]] | None = None,
+    ) -> list[tuple[Face, ...]]:
+        """The next frame (H, W, 3) in [0, 1], what was found in it, and whether a shot begins with it.
+
+        cut: None looks for itself. views: see `Tracker.update`. Returns no frame or one: its tracked faces.
+        """
+        cut = self._cut_finder.begins(picture) if cut is None else cut
+        if cut:
+            self.cuts = [*self.cuts[-999:], self._count]
+        numbers = self.tracker.update(picture, faces, cut, views)
         tracked = {number: replace(face, track=number) for number, face in zip(numbers, faces, strict=True)}
         patches = {number: self.tracker.tracks[number].patch for number in numbers}
         moment = Moment(self._count, cut, tracked, patches, picture)
@@ -52,37 +59,19 @@ class FaceStream:
         """The tracked faces of the frames that are still inside, in order."""
         return self._window.finish()
 
-    def _is_cut(self, picture: Tensor) -> bool:
-        before, self._small = self._small, small_picture(picture)
-        if len(before) == 0:
-            return False
-        now = change(before, self._small)
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        cut = is_cut(now, usual)
-        if cut:
-            self.cuts = [*self.cuts[-999:], self._count]
-            self._changes.clear()
-        else:
-            self._changes.append(now)
-        return cut
-
     def state(self) -> State:
         """All it has to remember, without pictures, as arrays."""
         found: State = {f"tracker.{name}": value for name, value in self.tracker.state().items()}
         found |= {f"window.{name}": value for name, value in self._window.state().items()}
-        return found | {
-            "count": np.array([self._count], np.int64),
-            "small": self._small,
-            "changes": np.array(list(self._changes), np.float64),
-        }
+        found |= {f"cuts.{name}": value for name, value in self._cut_finder.state().items()}
+        return found | {"count": np.array([self._count], np.int64)}
 
     def restore(self, state: State) -> None:
         """Go on where `state` was taken."""
-        self.tracker.restore(_part(state, "tracker."))
-        self._window.restore(_part(state, "window."))
+        self.tracker.restore(under(state, "tracker."))
+        self._window.restore(under(state, "window."))
         self._count = int(state["count"][0])
-        self._small = np.asarray(state["small"], np.float32)
-        self._changes = deque((float(value) for value in state["changes"].tolist()), maxlen=_USUAL_FRAMES)
+        self._cut_finder.restore(under(state, "cuts."))
 
 
 def track_faces(images: Tensor, faces: Faces, appearance: Appearance, smoothing: Smoothing = "zero_lag") -> Faces:
@@ -121,7 +110,3 @@ def describe_tracks(faces: Faces, cuts: tuple[int, ...] = ()) -> str:
     if cuts:
         lines.append(f"cuts before frame(s) {', '.join(str(cut) for cut in cuts)}")
     return "\n".join(lines)
-
-
-def _part(state: State, prefix: str) -> State:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

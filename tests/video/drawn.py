@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,33 @@ def find(pictures: Tensor) -> Faces:
     """Every disc of the three colours that is at least half visible, as a face with a dense mesh."""
     frames = tuple(tuple(_faces(one)) for one in pictures)
     return Faces(frames, pictures.shape[1], pictures.shape[2])
+
+
+class Discs:
+    """Finds and follows discs; counts how often it did. blind: the numbers of detections that see nothing."""
+
+    def __init__(self, blind: Sequence[int] = ()) -> None:
+        self.blind, self.detections, self.looks = blind, 0, 0
+
+    def detect(self, picture: Tensor, known: Sequence[Face]) -> tuple[list[Face], list[Face | None]]:
+        self.detections += 1
+        found = [] if self.detections - 1 in self.blind else _faces(picture)
+        seen = [next((face for face in found if _near(face, one)), None) for one in known]
+        return [face for face in found if not any(_near(face, one) for one in known)], seen
+
+    def follow(self, picture: Tensor, faces: Sequence[Face]) -> list[Face]:
+        """The nearest disc within a radius and a half, or no face at all."""
+        self.looks += len(faces)
+        there, found = _faces(picture), []
+        for face in faces:
+            nearest = min(there, key=lambda disc: float(np.hypot(*(disc.center - face.center))), default=None)
+            far = nearest is None or np.hypot(*(nearest.center - face.center)) > 0.75 * face.width_px
+            found.append(replace(face, score=0.0) if far else nearest)
+        return found
+
+
+def _near(a: Face, b: Face) -> bool:
+    return float(np.hypot(*(a.center - b.center))) < 0.5 * a.width_px
 
 
 def _faces(one: Tensor) -> list[Face]:

@@ -15,6 +15,7 @@ from likeness.pipelines.errors import EncoderMismatchError, InputError
 from likeness.pipelines.face import FloatArray, TrackedFrame
 from likeness.pipelines.identity.analysis import FaceAnalysis, load_embedded_analysis
 from likeness.pipelines.identity.build import build_identity
+from likeness.pipelines.identity.finder import FaceFinder
 from likeness.pipelines.identity.identity import EncodedReferences, Identity
 from likeness.pipelines.identity.select import embed_faces
 from likeness.pipelines.registry import Registry
@@ -26,7 +27,7 @@ from likeness.pipelines.video.face_tracks import FaceTracks, describe_people
 from likeness.pipelines.video.processing import Frame
 from likeness.pipelines.video.steady import Smoothing
 from likeness.pipelines.video.stream import process_video
-from likeness.tests.video.drawn import BLUE, GREEN, RED, Colours, find, packets, picture, write_video
+from likeness.tests.video.drawn import BLUE, GREEN, RED, Colours, Discs, packets, picture, write_video
 from likeness.tests.video.streaming import FAST, Interrupted, Stops
 
 
@@ -75,7 +76,7 @@ def clip(count: int = 40) -> list[Tensor]:
 
 
 def discs(work: Paint) -> FaceFrames:
-    return FaceFrames(FaceTracks(find, Colours(), choose=work.choose), work)
+    return FaceFrames(FaceTracks(Discs(), Colours(), choose=work.choose), work)
 
 
 def feed(processor: FaceFrames, frames: Sequence[Tensor]) -> list[Tensor]:
@@ -133,7 +134,7 @@ def test_a_function_of_tracked_frames_is_a_work_and_sees_times_and_cuts() -> Non
 
     frames = [picture([(60, 40, 12, RED)])] * 10 + [picture([(90, 50, 12, RED)], shade=0.5).flip(0)] * 10
     frames[10:] = [(1 - frame) * 0.2 + frame * 0.8 for frame in frames[10:]]
-    done = feed(FaceFrames(FaceTracks(find, Colours()), EachTracked(look, batch=3)), frames)
+    done = feed(FaceFrames(FaceTracks(Discs(), Colours()), EachTracked(look, batch=3)), frames)
     assert all(a is b for a, b in zip(done, frames, strict=True))
     assert [frame.index for frame in seen] == list(range(20))
     assert [frame.time_s for frame in seen] == [0.04 * k for k in range(20)]
@@ -157,7 +158,7 @@ def swap(analysis: FaceAnalysis, new: Sequence[Identity], old: Sequence[Identity
 
 
 def swapping(analysis: FaceAnalysis, work: TrackedSwap, smoothing: Smoothing = "zero_lag") -> FaceFrames:
-    return FaceFrames(FaceTracks(analysis.detect, analysis.recogniser, smoothing, work.choose), work)
+    return FaceFrames(FaceTracks(FaceFinder(analysis), analysis.recogniser, smoothing, work.choose), work)
 
 
 def test_only_the_person_that_was_named_is_swapped_and_steadily_so(

@@ -15,7 +15,7 @@ from likeness.pipelines.video.reader import Window
 from likeness.pipelines.video.sound import Sound
 from likeness.pipelines.video.stream import process_video
 from likeness.pipelines.video.watch import watch_faces, watch_video
-from likeness.tests.video.drawn import Colours, find, shown, write_video
+from likeness.tests.video.drawn import Colours, Discs, shown, write_video
 from likeness.tests.video.streaming import FAST, Hold, Interrupted, Stops, moving, run
 
 
@@ -88,7 +88,7 @@ def test_who_only_looks_gets_every_frame_with_its_time_and_writes_nothing(tmp_pa
 
 def test_watched_faces_are_tracked_and_come_with_their_frames(tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", moving(30))
-    tracks = FaceTracks(find, Colours())
+    tracks = FaceTracks(Discs(), Colours())
     frames = list(watch_faces(source, tracks, TorchRuntime().progress))
     assert [frame.index for frame in frames] == list(range(30))
     assert {face.track for frame in frames for face in frame.faces} == {0, 1} == set(tracks.seen)

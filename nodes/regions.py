@@ -142,7 +142,8 @@ class IdentitySchedule(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="So many first steps do not see the identity at all.",
+                    tooltip="So many first steps of a sampler do not see the identity at all. A sampler that starts at "
+                    "a later step counts from its own start.",
                 ),
             ],
             outputs=[

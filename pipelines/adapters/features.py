@@ -206,7 +206,8 @@ def host_features(title: str, need: VisionNeed, tower: Tower | None, pixels: Ten
             f"{title} reads the reference pictures with {kind.title}, and no vision model is connected: connect Load "
             f"CLIP Vision with {kind.file} from models/clip_vision to clip_vision."
         )
-    seen = tower(pixels)
+    with torch.no_grad():
+        seen = tower(pixels)
     states = seen.last if need.output == "last" else seen.penultimate
     if states.shape[1:] != (kind.patches, kind.width):
         raise InputError(

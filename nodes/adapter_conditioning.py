@@ -8,10 +8,11 @@ from comfy_api.latest import io
 from torch import Tensor
 
 from ..pipelines.adapters.conditioning import Wish, condition
-from ..pipelines.adapters.control import control_picture, control_tokens
+from ..pipelines.adapters.control import control_people, control_picture
 from ..pipelines.adapters.family import COMBINE_MODES
+from ..pipelines.adapters.layout import PeopleRegions
 from ..pipelines.adapters.library import LoadedAdapter
-from ..pipelines.adapters.people import PUBLISHED
+from ..pipelines.adapters.people import PUBLISHED, TokenDials, people_of
 from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
@@ -22,6 +23,50 @@ from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
 from .people_on_models import chained, people_sources
 from .reports import SHOWS_REPORT, report_output, shown
+
+
+def _control_sources() -> list[Any]:
+    """What Identity Control may need besides the person, and the dials that most people leave alone."""
+    return [
+        sockets.Faces.Input(
+            "faces",
+            optional=True,
+            tooltip="Where the face is to be: Detect Faces on a photo with the wished pose. The five-point "
+            "picture is drawn from it.",
+        ),
+        io.Image.Input(
+            "picture",
+            optional=True,
+            tooltip="Instead of faces: a five-point picture that is drawn already, used as it is.",
+        ),
+        sockets.Analysis.Input(
+            "analysis",
+            optional=True,
+            tooltip="Encodes the person again when made with another recogniser than antelopev2's.",
+        ),
+        sockets.Regions.Input(
+            "regions",
+            optional=True,
+            tooltip="From Identity Regions, instead of identity: the ControlNet runs once per person, and what "
+            "it says of a person counts in that person's region only.",
+        ),
+        fraction(
+            "noise",
+            0.0,
+            "Noise in the vector of the negative side instead of zeros; as in Apply Identity Adapter.",
+            advanced=True,
+            optional=True,
+        ),
+        io.Int.Input(
+            "uncond_seed",
+            default=0,
+            min=0,
+            max=0xFFFFFFFFFFFFFFFF,
+            optional=True,
+            advanced=True,
+            tooltip="Seed of that noise; the sampler's own noise does not depend on it.",
+        ),
+    ]
 
 
 class ApplyIdentityControl(io.ComfyNode):
@@ -41,7 +86,9 @@ class ApplyIdentityControl(io.ComfyNode):
                 io.Conditioning.Input("negative", tooltip="The negative prompt."),
                 io.ControlNet.Input("control_net", tooltip="InstantID's ControlNetModel, from Load ControlNet Model."),
                 sockets.Adapter.Input("adapter", tooltip="InstantID's ip-adapter, from Load Identity Adapter."),
-                sockets.Identity.Input("identity", tooltip="Who."),
+                sockets.Identity.Input(
+                    "identity", optional=True, tooltip="Who. For several people connect regions instead."
+                ),
                 io.Float.Input(
                     "strength",
                     default=0.8,
@@ -59,22 +106,7 @@ class ApplyIdentityControl(io.ComfyNode):
                     advanced=True,
                     tooltip="How several reference pictures become one person; as in Apply Identity Adapter.",
                 ),
-                sockets.Faces.Input(
-                    "faces",
-                    optional=True,
-                    tooltip="Where the face is to be: Detect Faces on a photo with the wished pose. The five-point "
-                    "picture is drawn from it.",
-                ),
-                io.Image.Input(
-                    "picture",
-                    optional=True,
-                    tooltip="Instead of faces: a five-point picture that is drawn already, used as it is.",
-                ),
-                sockets.Analysis.Input(
-                    "analysis",
-                    optional=True,
-                    tooltip="Encodes the person again when made with another recogniser than antelopev2's.",
-                ),
+                *_control_sources(),
             ],
             outputs=[
                 io.Conditioning.Output("positive", display_name="positive"),
@@ -92,22 +124,30 @@ class ApplyIdentityControl(io.ComfyNode):
         negative: list[Any],
         control_net: Any,
         adapter: LoadedAdapter,
-        identity: Identity,
         strength: float,
         start: float,
         end: float,
         combine: str,
+        identity: Identity | None = None,
         faces: Faces | None = None,
         picture: Tensor | None = None,
         analysis: FaceAnalysis | None = None,
+        regions: PeopleRegions | None = None,
+        noise: float = 0.0,
+        uncond_seed: int = 0,
     ) -> io.NodeOutput:
         points, drawn = control_picture(faces, picture)
         if strength == 0 or start >= end:
             report = "Identity Control does nothing: its strength is 0 or its window never opens."
             return io.NodeOutput(positive, negative, points, report, ui=shown(report, points[:1]))
-        tokens, said = control_tokens(adapter, identity, people_sources(analysis=analysis), combine)
-        net = IdentityControlNet.of(control_net, tokens)
-        both = chained(net, (positive, negative), points, strength, (start, end))
+        everybody = people_of([] if identity is None else [identity], regions)
+        dials = TokenDials(combine=combine, noise=noise, seed=uncond_seed)
+        known = control_people(adapter, everybody, people_sources(analysis=analysis), dials)
+        both = [positive, negative]
+        for person in known:
+            net = IdentityControlNet.of(control_net, person.tokens, person.mask)
+            both = chained(net, tuple(both), points, strength, (start, end))
+        said = "\n".join(person.said for person in known)
         report = (
             f"{said}\n{drawn}, strength {strength:g}, from {100 * start:.0f} % to {100 * end:.0f} % of the sampling."
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import folder_paths
 
 from ..pipelines.adapters.library import ADAPTER_FOLDERS, SUFFIXES
-from ..pipelines.adapters.published import published_files
+from ..pipelines.adapters.published import TOWER_FILES, published_files
 from ..pipelines.errors import MissingWeightsError
 from ..pipelines.weights import WeightsEntry, locate
 from .comfy_runtime import shared_registry
@@ -17,14 +17,18 @@ MISSING = "(missing) "
 
 
 def present_files() -> list[str]:
-    """`folder/file` of every file in the folders of adapters, as ComfyUI's own cached lists give them."""
-    return [
+    """`folder/file` of every adapter in their folders, as ComfyUI's own cached lists give them."""
+    manifest = shared_registry().manifest
+    towers = [manifest.entry(weights_id) for weights_id in TOWER_FILES.values()]
+    no_adapters = {place for entry in towers for place in (f"{entry.folder}/{entry.file}", *entry.aliases)}
+    found = [
         f"{folder}/{name}"
         for folder in ADAPTER_FOLDERS
         if folder in folder_paths.folder_names_and_paths
         for name in folder_paths.get_filename_list(folder)
         if name.endswith(SUFFIXES)
     ]
+    return [name for name in found if name not in no_adapters]
 
 
 def known_files() -> dict[str, WeightsEntry]:

@@ -189,8 +189,8 @@ def _sources() -> list[Any]:
         io.ClipVisionOutput.Input(
             "features",
             optional=True,
-            tooltip="What an encoder of another pack saw, for families whose encoder this pack does not run "
-            "(W+ Adapter, FaceChain-FACT).",
+            tooltip="What an encoder of another pack saw in the reference pictures, instead of the pack's own (for W+ "
+            "Adapter and FaceChain-FACT).",
         ),
         sockets.Parser.Input(
             "parser",
@@ -239,7 +239,8 @@ class ApplyIdentityAdapter(io.ComfyNode):
                     max=3.0,
                     step=0.05,
                     tooltip="Of the LoRA in the same file (FaceID, ConsistentID, PhotoMaker). 0 when the separate LoRA "
-                    "file is loaded, or when this adapter is applied a second time.",
+                    "file is loaded. When the adapter is applied several times its LoRA acts once, at the strength "
+                    "furthest from 0.",
                 ),
                 _blocks(),
                 *_dials(),
@@ -280,5 +281,5 @@ class ApplyIdentityAdapter(io.ComfyNode):
         dials = ModelDials(strength, window_of(model, start, end), factors, schedule, skip, mask, lora_strength)
         everybody = people_of(list(identities.values()), regions)
         applications, report = apply_people(adapter, everybody, sources, tokens, dials)
-        patched = put_into_model(model, adapter.adapter, applications, lora_strength)
-        return io.NodeOutput(patched, report, ui=shown(report))
+        patched, said = put_into_model(model, adapter.adapter, applications, lora_strength)
+        return io.NodeOutput(patched, report + said, ui=shown(report + said))

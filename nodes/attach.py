@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,31 +16,20 @@ from weakref import WeakKeyDictionary
 import comfy.model_management
 import comfy.model_patcher
 import torch
-from comfy.ldm.modules.attention import optimized_attention
 from comfy.patcher_extension import WrappersMP
 from torch import Tensor, nn
 
 from ..pipelines.adapters.application import Application, Window, reads_weights
-from ..pipelines.adapters.attachment import Attachment, ModelCall, SiteCalls, with_identity
+from ..pipelines.adapters.attachment import Attachment, ModelCall
 from ..pipelines.adapters.family import IdentityAdapter
-from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE, Attend
-from ..pipelines.adapters.region import Area
+from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE
 from ..pipelines.errors import InputError
 from .model_sites import Place, find_places
+from .picture_areas import AREAS, areas_of, areas_of_conds
+from .site_readers import KEY, BlockReader, CrossReader, MiddleReader, SiteState
 from .weight_patches import weight_patches
 
-#: Our entries in a model's options: the adapters or the state of a call, and the prompts for parts of the picture.
-KEY, AREAS = "likeness", "likeness_areas"
-
 ModelPatcher = comfy.model_patcher.ModelPatcher
-
-
-@dataclass(frozen=True, eq=False)
-class _State:
-    """What the readers find in the options of one call."""
-
-    calls: SiteCalls
-    size: tuple[int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,107 +62,16 @@ class _ModelAdapters:
         like = torch.empty(0, device=x.device, dtype=executor.class_obj.get_dtype_inference())
         sides = tuple(0 if side == 0 else 1 for side in options.get("cond_or_uncond", (0,)))
         size = (x.shape[-2], x.shape[-1])
-        known = options.get(AREAS, {})
-        areas = tuple(known.get(name, Area.whole(size)) for name in options.get("uuids", range(len(sides))))
-        call = ModelCall(sides, areas, len(x), lambda: float(t[0]), like, lambda: self._sigmas(options))
+        call = ModelCall(
+            sides, areas_of(options, size, len(sides)), len(x), lambda: float(t[0]), like, lambda: self._sigmas(options)
+        )
         calls = self.attachment.site_calls(call)
-        return executor(x, t, *front, {**options, KEY: _State(calls, size)}, **kwargs)
+        return executor(x, t, *front, {**options, KEY: SiteState(calls, size)}, **kwargs)
 
     def calc_cond_batch(self, executor: Any, model: Any, conds: Any, x: Tensor, t: Tensor, options: Any) -> Any:
         """Around a step: notes which prompts are for a part of the picture, for `apply_model` sees only that part."""
-        areas = {c["uuid"]: _area(c["area"], x) for cond in conds if cond for c in cond if c.get("area") is not None}
-        transformer = {**options["transformer_options"], AREAS: areas}
+        transformer = {**options["transformer_options"], AREAS: areas_of_conds(conds, x)}
         return executor(model, conds, x, t, {**options, "transformer_options": transformer})
-
-
-def _area(area: Any, x: Tensor) -> Area:
-    """ComfyUI's (height, width, top, left), cut off at the picture's border as ComfyUI does."""
-    half = len(area) // 2  # video has frames in front of both pairs
-    height, width, top, left = *area[half - 2 : half], *area[-2:]
-    full = (x.shape[-2], x.shape[-1])
-    return Area(top, left, min(height, full[0] - top), min(width, full[1] - left), full)
-
-
-def _state(options: Mapping[str, Any]) -> _State:
-    if KEY not in options:
-        raise InputError(
-            "The model has identity adapters but was called without BaseModel.apply_model, by a node that replaces "
-            "ComfyUI's way to call a model. Remove that node, or apply the identity after it."
-        )
-    return options[KEY]
-
-
-def _attend(options: Mapping[str, Any]) -> Attend:
-    def attend(q: Tensor, k: Tensor, v: Tensor, heads: int) -> Tensor:
-        precision = options.get("attn_precision")
-        return optimized_attention(q, k, v, heads, attn_precision=precision, transformer_options=options)
-
-    return attend
-
-
-@dataclass(frozen=True, eq=False)
-class _CrossReader:
-    """Stands in for the text attention of one site: computes it, or lets another pack's patch do so, and adds."""
-
-    number: int
-    text: Callable[..., Tensor] | None
-
-    def __call__(self, q: Tensor, k: Tensor, v: Tensor, options: dict[str, Any]) -> Tensor:
-        attend, heads = _attend(options), options["n_heads"]
-        state = _state(options)
-        if self.text is None:
-            x = attend(q, k, v, heads)
-        else:  # it may call another reader in turn, which must not add everything a second time
-            x = self.text(q, k, v, {**options, KEY: _State({}, state.size)})
-        calls = state.calls.get((CROSS, self.number), ())
-        return with_identity(x, q, calls, _grid(options), heads, attend, owned=self.text is None)
-
-
-@dataclass(frozen=True, eq=False)
-class _MiddleReader:
-    """Between self-attention and cross-attention of every block. numbers: of the sites by (block, id, index)."""
-
-    numbers: Mapping[Place, int]
-
-    def __call__(self, x: Tensor, options: dict[str, Any]) -> Tensor:
-        number = self.numbers.get((*options["block"], options["block_index"]))
-        calls = () if number is None else _state(options).calls.get((MIDDLE, number), ())
-        return with_identity(x, x, calls, _grid(options), options["n_heads"], _attend(options))
-
-
-@dataclass(frozen=True, eq=False)
-class _BlockReader:
-    """After a whole block of FLUX, on the tokens of the picture; text and reference pictures stay as they are."""
-
-    number: int
-    block: Callable[..., dict[str, Tensor]] | None
-
-    def __call__(self, args: dict[str, Any], extra: dict[str, Any]) -> dict[str, Tensor]:
-        options = args["transformer_options"]
-        state = _state(options)
-        if self.block is None:
-            result = extra["original_block"](args)
-        else:
-            result = self.block({**args, "transformer_options": {**options, KEY: _State({}, state.size)}}, extra)
-        calls = state.calls.get((BLOCK, self.number), ())
-        if not calls:
-            return result
-        first = 0 if "txt" in args else options["img_slice"][0]
-        grid = ((state.size[0] + 1) // 2, (state.size[1] + 1) // 2)
-        head, picture, tail = result["img"].split_with_sizes(_parts(result["img"], first, grid), dim=1)
-        picture = with_identity(picture, picture, calls, grid, 0, _attend(options))
-        return {**result, "img": torch.cat([head, picture, tail], dim=1)}
-
-
-def _parts(tokens: Tensor, first: int, grid: tuple[int, int]) -> list[int]:
-    """How many tokens there are before, of and after the picture."""
-    count = grid[0] * grid[1]
-    return [first, count, tokens.shape[1] - first - count]
-
-
-def _grid(options: Mapping[str, Any]) -> tuple[int, int]:
-    height, width = options["activations_shape"][-2:]
-    return height, width
 
 
 def attach(model: ModelPatcher, application: Application) -> ModelPatcher:
@@ -223,22 +121,22 @@ def _read_cross(attached: ModelPatcher, places: Mapping[int, Place]) -> None:
         found = attached.model_options["transformer_options"].get("patches_replace", {}).get("attn2", {})
         # ComfyUI looks for the most specific name only: a patch for the whole block must be passed on
         text = found.get(place, found.get(place[:2]))
-        if not isinstance(text, _CrossReader):
-            attached.set_model_attn2_replace(_CrossReader(number, text), *place)
+        if not isinstance(text, CrossReader):
+            attached.set_model_attn2_replace(CrossReader(number, text), *place)
 
 
 def _read_middle(attached: ModelPatcher, places: Mapping[int, Place]) -> None:
     patches = attached.model_options["transformer_options"].get("patches", {}).get("middle_patch", [])
-    if not any(isinstance(patch, _MiddleReader) for patch in patches):
-        attached.set_model_patch(_MiddleReader({place: number for number, place in places.items()}), "middle_patch")
+    if not any(isinstance(patch, MiddleReader) for patch in patches):
+        attached.set_model_patch(MiddleReader({place: number for number, place in places.items()}), "middle_patch")
 
 
 def _read_blocks(attached: ModelPatcher, places: Mapping[int, Place]) -> None:
     for number, place in places.items():
         found = attached.model_options["transformer_options"].get("patches_replace", {}).get("dit", {})
         block = found.get(place[:2])
-        if not isinstance(block, _BlockReader):
-            attached.set_model_patch_replace(_BlockReader(number, block), "dit", *place[:2])
+        if not isinstance(block, BlockReader):
+            attached.set_model_patch_replace(BlockReader(number, block), "dit", *place[:2])
 
 
 _READERS = {CROSS: _read_cross, MIDDLE: _read_middle, BLOCK: _read_blocks}
@@ -268,19 +166,48 @@ def _held(adapter: IdentityAdapter, dtype: torch.dtype) -> tuple[dict[int, nn.Mo
     return by_dtype[key]
 
 
+@dataclass(frozen=True, eq=False)
+class _OwnWeights:
+    """The weight changes of an adapter's file that are on a model. patches: by the name of the weight."""
+
+    strength: float
+    patches: Mapping[str, Any]
+
+
+def _own_key(adapter: IdentityAdapter) -> str:
+    return f"{KEY} weights of {adapter.family.name} in {adapter.file}"
+
+
+def weights_strength(model: ModelPatcher, adapter: IdentityAdapter) -> float | None:
+    """The strength at which the weight changes of an adapter's file are on a model; None where they are not."""
+    own = model.get_attachment(_own_key(adapter))
+    return None if own is None else own.strength
+
+
 def attach_weights(model: ModelPatcher, adapter: IdentityAdapter, strength: float = 1.0) -> ModelPatcher:
     """A copy of the model with the weight changes of an adapter's file, as ordinary weight patches.
 
-    strength: of its LoRA; weights of the model that the file brings anew do not depend on it.
+    They are on a model once, however many nodes apply the adapter: the strength furthest from 0 counts, whichever came
+    first. strength: of its LoRA; weights of the model that the file brings anew do not depend on it.
     """
-    attached = model.clone()
-    patches = weight_patches(model.model, adapter) if strength else {}
+    attached, before = model.clone(), model.get_attachment(_own_key(adapter))
+    stays = before is not None and abs(before.strength) >= abs(strength)
+    patches = weight_patches(model.model, adapter) if strength and not stays else {}
     if not patches:
         return attached
+    if before is not None:
+        _withdraw(attached, before)
     missing = patches.keys() - set(attached.add_patches(patches, strength))
     if missing:
         raise InputError(
             f"{adapter.file}: the model has no weight {min(missing)} ({len(missing)} missing), which this adapter "
             f"changes: it is made for {adapter.backbone}. Connect such a model."
         )
+    attached.set_attachments(_own_key(adapter), _OwnWeights(strength, patches))
     return attached
+
+
+def _withdraw(attached: ModelPatcher, own: _OwnWeights) -> None:
+    """Take patches off a copy of a model; its lists of patches are its own."""
+    for name, patch in own.patches.items():
+        attached.patches[name] = [entry for entry in attached.patches[name] if entry[1] is not patch]

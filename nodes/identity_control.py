@@ -1,4 +1,7 @@
-"""IdentityNet: a ControlNet whose cross-attention reads identity tokens, while others in its chain keep the text."""
+"""IdentityNet: a ControlNet whose cross-attention reads identity tokens, while others in its chain keep the text.
+
+Of several people each has a net of its own in the chain, whose residuals count in that person's region only.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from comfy.controlnet import ControlIsolation, ControlNet
 from torch import Tensor
 
 from ..pipelines.adapters.family import IdentityTokens
+from ..pipelines.adapters.region import Region
 from ..pipelines.errors import InputError
+from .picture_areas import areas_of
 
 #: The blocks' outputs by the part of the UNet that they are added to.
 Residuals = dict[str, list[Tensor | None]]
@@ -22,16 +27,21 @@ class IdentityControlNet(ControlNet):
     """
 
     identity: IdentityTokens
+    mask: Tensor | None
+    regions: dict[Any, Region]
 
     @classmethod
-    def of(cls, net: Any, identity: IdentityTokens) -> IdentityControlNet:
-        """The identity form of a ControlNet that was loaded from a file; the net itself does not change."""
+    def of(cls, net: Any, identity: IdentityTokens, mask: Tensor | None = None) -> IdentityControlNet:
+        """The identity form of a ControlNet that was loaded from a file; the net itself does not change.
+
+        mask: (1, H, W) of the person's region, or everywhere.
+        """
         if type(net) is not ControlNet:
             raise InputError(
                 f"IdentityNet must be a ControlNet for a UNet, not {type(net).__name__}: load InstantID's "
                 "ControlNetModel with Load ControlNet Model."
             )
-        control = cls._like(net, identity)
+        control = cls._like(net, identity, mask)
         net.copy_to(control)
         own = control.context_width
         if own != identity.cond.shape[-1]:
@@ -42,7 +52,7 @@ class IdentityControlNet(ControlNet):
         return control
 
     @classmethod
-    def _like(cls, net: Any, identity: IdentityTokens) -> IdentityControlNet:
+    def _like(cls, net: Any, identity: IdentityTokens, mask: Tensor | None) -> IdentityControlNet:
         control = cls(
             None,
             global_average_pooling=net.global_average_pooling,
@@ -51,7 +61,7 @@ class IdentityControlNet(ControlNet):
         )
         control.control_model = net.control_model
         control.control_model_wrapped = net.control_model_wrapped
-        control.identity = identity
+        control.identity, control.mask, control.regions = identity, mask, {}
         return control
 
     @property
@@ -71,7 +81,21 @@ class IdentityControlNet(ControlNet):
             own = super().get_control(
                 x_noisy, t, {**cond, "crossattn_controlnet": context}, batched_number, transformer_options
             )
+        if self.mask is not None and own is not None:
+            own = _inside(own, self._region(x_noisy, len(transformer_options["cond_or_uncond"]), transformer_options))
         return _sum(previous, own)
+
+    def _region(self, x: Tensor, chunks: int, options: dict[str, Any]) -> Region:
+        """The person's mask for the rows of the batch, resized once per sampling."""
+        areas = areas_of(options, (x.shape[-2], x.shape[-1]), chunks)
+        key = (areas, len(x), x.device)
+        if key not in self.regions and self.mask is not None:
+            self.regions[key] = Region(self.mask, areas, len(x) // chunks)
+        return self.regions[key]
+
+    def cleanup(self) -> None:
+        self.regions.clear()
+        super().cleanup()
 
     def _context(self, batch: int, sides: list[int]) -> Tensor:
         """The tokens of every row of the batch: its chunks are conditional (0) or not."""
@@ -79,9 +103,21 @@ class IdentityControlNet(ControlNet):
         return self.identity.rows().index_select(0, rows.to(self.identity.cond.device))
 
     def copy(self) -> IdentityControlNet:
-        control = self._like(self, self.identity)
+        control = self._like(self, self.identity, self.mask)
         self.copy_to(control)
         return control
+
+
+def _inside(residuals: Residuals, region: Region) -> Residuals:
+    """Residuals (B, C, h, w) times the person's mask."""
+
+    def masked(block: Tensor | None) -> Tensor | None:
+        if block is None:
+            return None
+        grid = (block.shape[-2], block.shape[-1])
+        return block * region.at(grid, block).view(-1, 1, *grid)
+
+    return {part: [masked(block) for block in blocks] for part, blocks in residuals.items()}
 
 
 def _sum(first: Residuals | None, second: Residuals | None) -> Residuals | None:

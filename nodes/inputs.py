@@ -13,9 +13,17 @@ def fraction(
     high: float = 1.0,
     step: float = 0.01,
     advanced: bool = False,
+    optional: bool = False,
 ) -> io.Float.Input:
     """A number that is a share of something, 0 to 1 unless given."""
     # `advanced` is left out when it is off, as ComfyUI does for every other input
     return io.Float.Input(
-        name, default=default, min=low, max=high, step=step, tooltip=tooltip, advanced=advanced or None
+        name,
+        default=default,
+        min=low,
+        max=high,
+        step=step,
+        tooltip=tooltip,
+        advanced=advanced or None,
+        optional=optional,
     )

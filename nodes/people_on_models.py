@@ -13,7 +13,7 @@ from ..pipelines.adapters.people import brings_weights_only
 from ..pipelines.errors import InputError
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.parsing import FaceParser
-from .attach import attach, attach_weights
+from .attach import attach, attach_weights, weights_strength
 from .comfy_runtime import shared_registry
 from .model_sites import describe
 from .vision_towers import connected_features, tower_of
@@ -56,13 +56,21 @@ def require_backbone(model: Any, adapter: IdentityAdapter) -> None:
 
 def put_into_model(
     model: Any, adapter: IdentityAdapter, applications: tuple[Application, ...], lora_strength: float
-) -> Any:
-    """A copy of the model with every person in it, and once the weight changes of the adapter's own file."""
+) -> tuple[Any, str]:
+    """A copy of the model with every person in it and once the weight changes of the adapter's own file, and what is
+    to be said of these when another node has brought them already.
+    """
     patched = model.clone()
     for application in applications:
         patched = attach(patched, application)
-    acts = bool(applications) or brings_weights_only(adapter)
-    return attach_weights(patched, adapter, lora_strength) if acts else patched
+    before = weights_strength(model, adapter)
+    if applications or brings_weights_only(adapter):
+        patched = attach_weights(patched, adapter, lora_strength)
+    if before is None or not lora_strength:
+        return patched, ""
+    now = weights_strength(patched, adapter)
+    said = "it stays so" if now == before else f"now it is at {now:g}"
+    return patched, f"\nThe LoRA of {adapter.file} was on the model already, at {before:g}: {said}, and acts once."
 
 
 def chained(

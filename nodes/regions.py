@@ -6,8 +6,9 @@ from typing import Any
 
 from comfy_api.latest import io
 
-from ..pipelines.adapters.layout import ORDERS, SOURCES, Layout, draw_regions, lay_out
+from ..pipelines.adapters.layout import SOURCES, Layout, draw_regions
 from ..pipelines.adapters.schedule import SHAPES, curve_of, describe_curve
+from ..pipelines.adapters.seating import ORDERS, lay_out
 from ..pipelines.identity.identity import Identity
 from . import sockets
 from .inputs import fraction
@@ -28,12 +29,18 @@ def _source() -> io.DynamicCombo.Input:
             fraction("grow", 0.6, "How far a region goes beyond the face's box, in sizes of the box.", high=4.0),
         ],
         "boxes": [
-            io.BoundingBox.Input("boxes", force_input=True, tooltip="One box per region, in px."),
+            io.BoundingBox.Input(
+                "boxes",
+                force_input=True,
+                tooltip="One box per region, in px: drawn in Create Bounding Boxes, or from a detector.",
+            ),
             _size("width", 1024),
             _size("height", 1024),
         ],
-        "masks": [io.Mask.Input("masks", tooltip="A batch of masks, one per region.")],
-        "drawing": [io.Image.Input("drawing", tooltip="One plain colour per region on black.")],
+        "masks": [io.Mask.Input("masks", tooltip="A batch of masks, one per region; Batch Masks joins drawn ones.")],
+        "drawing": [
+            io.Image.Input("drawing", tooltip="One plain colour per region on black, for example from Painter.")
+        ],
     }
     return io.DynamicCombo.Input(
         "source",
@@ -135,7 +142,8 @@ class IdentitySchedule(io.ComfyNode):
                     default=0,
                     min=0,
                     max=1000,
-                    tooltip="So many first steps do not see the identity at all.",
+                    tooltip="So many first steps of a sampler do not see the identity at all. A sampler that starts at "
+                    "a later step counts from its own start.",
                 ),
             ],
             outputs=[

@@ -110,6 +110,5 @@ def eva02_clip_visual(path: Path) -> list[Error]:
             "rope_cos": cos,
             "rope_sin": sin,
             **levels,
-        },
-        relative=True,
+        }
     )

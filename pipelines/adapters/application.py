@@ -40,8 +40,9 @@ class Application:
     """What one node asks for; immutable, shared by every branch that comes after it.
 
     tokens: of one person. strength: 1 as published, 0 off. group_strengths: factor per block group ("input",
-    "middle", "output"; "double", "single" for FLUX), 1 where absent. curve: factor by step. mask: (M, H, W) region
-    of the person, or everywhere. style: one of injectors.STYLES. without: numbers of sites that are left out.
+    "middle", "output"; "double_block", "single_block" for FLUX), 1 where absent. curve: factor by step. mask:
+    (M, H, W) region of the person, or everywhere. style: one of injectors.STYLES. without: numbers of sites that are
+    left out.
     """
 
     adapter: IdentityAdapter

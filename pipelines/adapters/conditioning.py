@@ -25,7 +25,7 @@ from .kept_parts import face_part_pictures
 from .library import LoadedAdapter
 from .photomaker import PictureEncoder, picture_tokens
 from .pictures import RECIPES, normalised, resized
-from .prompt import Prompt, find_word, mark_subjects, replace_word, words_of
+from .prompt import Prompt, find_word, mark_subjects, replace_word, without_word, words_of
 
 Conditioning = list[Any]
 
@@ -223,10 +223,10 @@ def _stableidentity(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, source
     vectors = features.like(adapter.projector).need_vision(adapter.family.title).flatten(1)
     with torch.no_grad():
         embeddings = adapter.projector(mean_rows(vectors, features.weights))[0].float().cpu()
-    tokens = clip.tokenize(wish.text)
-    own = replace_word(tokens, clip.tokenize(wish.trigger), wish.trigger, embeddings)
+    tokens, word = clip.tokenize(wish.text), clip.tokenize(wish.trigger)
+    own, plain = replace_word(tokens, word, wish.trigger, embeddings), without_word(tokens, word)
     said = f"{person.name} ({text}) in place of {wish.trigger!r}"
-    return Changed(clip.encode_from_tokens_scheduled(own), clip.encode_from_tokens_scheduled(tokens), said)
+    return Changed(clip.encode_from_tokens_scheduled(own), clip.encode_from_tokens_scheduled(plain), said)
 
 
 #: Family → how it puts people into a prompt.

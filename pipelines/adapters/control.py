@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from torch import Tensor
 
 from ..errors import InputError
@@ -10,6 +12,7 @@ from ..identity.analysis import as_pictures
 from ..identity.identity import Identity
 from .family import IdentityTokens
 from .features import Sources
+from .layout import PeopleRegions
 from .library import LoadedAdapter
 from .people import TokenDials, person_tokens
 from .point_picture import draw_point_picture
@@ -33,7 +36,7 @@ def control_picture(faces: Faces | None, picture: Tensor | None) -> tuple[Tensor
 
 
 def control_tokens(
-    loaded: LoadedAdapter, identity: Identity, sources: Sources, combine: str
+    loaded: LoadedAdapter, identity: Identity, sources: Sources, dials: TokenDials
 ) -> tuple[IdentityTokens, str]:
     """The tokens that IdentityNet reads instead of the text. Raises InputError for a family without an IdentityNet."""
     family = loaded.adapter.family
@@ -42,4 +45,30 @@ def control_tokens(
             f"{family.title} has no IdentityNet: Apply Identity Control works with InstantID's ip-adapter. For a "
             "ControlNet that reads the text use ComfyUI's Apply ControlNet."
         )
-    return person_tokens(loaded, identity, sources, TokenDials(combine=combine))
+    return person_tokens(loaded, identity, sources, dials)
+
+
+@dataclass(frozen=True, eq=False)
+class ControlledPerson:
+    """One person as IdentityNet knows it. mask: (1, H, W) of its region, or everywhere. said: for the report."""
+
+    tokens: IdentityTokens
+    mask: Tensor | None
+    said: str
+
+
+def control_people(
+    loaded: LoadedAdapter, regions: PeopleRegions, sources: Sources, dials: TokenDials
+) -> tuple[ControlledPerson, ...]:
+    """Everybody with their tokens, made as the dials say, and regions.
+
+    Raises InputError when there is nobody, and what `control_tokens` raises.
+    """
+    if not regions.people:
+        raise InputError("Identity Control needs a person: connect an identity, or regions with several people.")
+    made: list[ControlledPerson] = []
+    for identity, mask in regions.pairs():
+        tokens, said = control_tokens(loaded, identity, sources, dials)
+        where = "" if mask is None else f"; on {100 * float(mask.mean()):.0f} % of the picture"
+        made.append(ControlledPerson(tokens, mask, said + where))
+    return tuple(made)

@@ -5,12 +5,13 @@ A family says what it needs (`Family.vector`, `Family.vision`); a host gives the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import EncoderMismatchError, InputError, MissingWeightsError
 from ..identity.analysis import FaceAnalysis
@@ -18,8 +19,10 @@ from ..identity.face_parts import realigned
 from ..identity.identity import Identity, ensure_encoded
 from ..identity.parsing import FaceParser, present_parser
 from ..registry import Registry
-from .checkpoint import read_checkpoint
+from .checkpoint import Checkpoint, read_checkpoint
+from .encoders.e4e import build_e4e
 from .encoders.eva02 import build_eva02_from
+from .encoders.transface import build_transface
 from .family import Family, Features, VectorNeed, VisionNeed
 from .kept_parts import kept_parts
 from .pictures import RECIPES, blank_pixels, prepare
@@ -32,6 +35,11 @@ RECOGNISERS: dict[str, tuple[str, str]] = {
     "arcface_arc2face": ("arc2face", "Arc2Face's arcface.onnx, trained on WebFace42M: non-commercial research only"),
 }
 EVA02 = "eva02_clip_l_336"
+#: Name in `VisionNeed.tower` → (id of its file, what makes a network of it that gives tokens).
+OWN_TOWERS: dict[str, tuple[str, Callable[[Checkpoint], nn.Module]]] = {
+    "transface_s": ("transface_s", build_transface),
+    "e4e_ffhq": ("e4e_ffhq_encode", build_e4e),
+}
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,8 @@ def person_features(family: Family, identity: Identity, sources: Sources) -> tup
         features = Features(vectors, vision=pixels, weights=weights)
     elif need.tower in HOST_TOWERS:
         features, text = _host(family, need, identity, sources, vectors, weights)
+    elif need.tower in OWN_TOWERS and sources.given is None:
+        features, text = _own(need, identity, sources, vectors, weights)
     else:
         features = Features(vectors, vision=_given(family, need, identity, sources), weights=weights)
         text = f"features of {need.tower} as connected"
@@ -172,6 +182,19 @@ def _eva02(
     return Features(joined, levels=levels, weights=weights), f"EVA02-CLIP on {text}"
 
 
+def _own(
+    need: VisionNeed, identity: Identity, sources: Sources, vectors: Tensor | None, weights: Tensor
+) -> tuple[Features, str]:
+    """The tokens of a tower that the pack runs."""
+    weights_id, build = OWN_TOWERS[need.tower]
+    handle = sources.registry.load(weights_id, lambda path: build(read_checkpoint(path)))
+    pixels, text = _pixels(need, identity, sources)
+    sources.registry.runtime.ready(handle)
+    with torch.no_grad():
+        tokens = handle.module(pixels.to(handle.device)).float().cpu()
+    return Features(vectors, vision=tokens, weights=weights), f"{need.tower} on {text}"
+
+
 def host_features(title: str, need: VisionNeed, tower: Tower | None, pixels: Tensor) -> Tensor:
     """(N, n, c): what the host's tower sees in pixels (N, 3, S, S).
 
@@ -183,7 +206,8 @@ def host_features(title: str, need: VisionNeed, tower: Tower | None, pixels: Ten
             f"{title} reads the reference pictures with {kind.title}, and no vision model is connected: connect Load "
             f"CLIP Vision with {kind.file} from models/clip_vision to clip_vision."
         )
-    seen = tower(pixels)
+    with torch.no_grad():
+        seen = tower(pixels)
     states = seen.last if need.output == "last" else seen.penultimate
     if states.shape[1:] != (kind.patches, kind.width):
         raise InputError(

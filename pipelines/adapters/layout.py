@@ -1,4 +1,4 @@
-"""Who stands where: regions of a picture, given to people by the best assignment."""
+"""Where people may stand: soft regions of a picture, made of faces, boxes, masks or a drawing."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import InputError, MissingPackageError
-from ..face import Face, Faces, FloatArray
-from ..identity.analysis import FaceAnalysis, as_pictures
+from ..errors import InputError
+from ..face import Faces, FloatArray
 from ..identity.identity import Identity
-from ..identity.select import embed_faces
 
 #: Colours of a drawn layout that cover less of it are traces of the brush.
 LEAST_COLOUR_SHARE = 0.005
 #: A colour is this coarse, so that soft edges do not become regions of their own.
 COLOUR_STEPS = 8
+#: An edge is narrower than twice this, and this alike (cosine) are a colour and its shades.
+EDGE_PX, SAME_COLOUR = 2, 0.95
 
 
-#: What regions can be made of, and how people get theirs.
+#: What regions can be made of.
 SOURCES = ("faces", "boxes", "masks", "drawing")
-ORDERS = ("left to right", "as given", "likeness")
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,21 +106,31 @@ def masks_of_boxes(boxes: Any, height: int, width: int) -> Tensor:
 
 
 def masks_of_drawing(picture: Tensor) -> Tensor:
-    """(N, H, W): one region per colour of a drawn layout (H, W, 3) in [0, 1]; black belongs to nobody."""
-    steps = (picture[..., :3] * (COLOUR_STEPS - 1)).round().long()
+    """(N, H, W): one region per colour of a drawn layout (H, W, 3) in [0, 1]; black belongs to nobody.
+
+    The shades between a colour and black, which the soft edge of a brush leaves, belong to the colour.
+    """
+    colours = picture[..., :3]
+    steps = (colours * (COLOUR_STEPS - 1)).round().long()
     code = (steps[..., 0] * COLOUR_STEPS + steps[..., 1]) * COLOUR_STEPS + steps[..., 2]
-    colours, counts = code.unique(return_counts=True)
-    wanted = [
-        colour
-        for colour, count in zip(colours.tolist(), counts.tolist(), strict=True)
-        if colour != 0 and count >= LEAST_COLOUR_SHARE * code.numel()
-    ]
-    if not wanted:
+    plain: list[Tensor] = []
+    for colour in code.unique().tolist():
+        mask = (code == colour).float()
+        # edges and specks have no inside
+        inside = 1 - torch.nn.functional.max_pool2d(1 - mask[None], 2 * EDGE_PX + 1, 1, EDGE_PX)[0]
+        if colour != 0 and mask.mean() >= LEAST_COLOUR_SHARE and inside.any():
+            plain.append(mask)
+    if not plain:
         raise InputError(
             f"The drawing of {picture.shape[1]} × {picture.shape[0]} px has no coloured area: paint one plain colour "
             "per person on black."
         )
-    return torch.stack([(code == colour).float() for colour in wanted])
+    masks = torch.stack(plain)
+    means = torch.einsum("nhw,hwc->nc", masks, colours) / masks.sum((1, 2))[:, None]
+    likeness = torch.nn.functional.normalize(colours, dim=-1) @ torch.nn.functional.normalize(means, dim=-1).T
+    shades = (masks.sum(0) == 0) & (code != 0) & (likeness.amax(-1) >= SAME_COLOUR)
+    nearest = torch.nn.functional.one_hot(likeness.argmax(-1), len(masks)).permute(2, 0, 1)
+    return masks + nearest * shades
 
 
 def masks_given(masks: Tensor) -> Tensor:
@@ -157,99 +165,11 @@ def _blur(masks: Tensor, sigma: float) -> Tensor:
     return torch.nn.functional.conv2d(values, kernel.transpose(2, 3))[:, 0]
 
 
-@dataclass(frozen=True, eq=False)
-class SeenPeople:
-    """A picture in which the people can be told apart."""
-
-    picture: Tensor
-    analysis: FaceAnalysis
-
-
-def assign_regions(
-    people: Sequence[Identity], masks: Tensor, order: str, seen: SeenPeople | None = None
-) -> tuple[PeopleRegions, str]:
-    """One region per person.
-
-    masks: (N, H, W), N at least as many as people. order: "left to right" (the first person gets the region furthest
-    to the left), "as given", or "likeness": by the faces in `seen`, the combination with the greatest sum of
-    probabilities (Hungarian method, Kuhn 1955). Raises InputError for more people than regions.
-    """
-    if not people:
-        raise InputError("There is nobody to give a region to: connect at least one identity.")
-    if len(people) > len(masks):
-        raise InputError(
-            f"There are {len(people)} people ({', '.join(person.name for person in people)}) but only {len(masks)} "
-            "region(s): add regions, or connect fewer identities."
-        )
-    notes = [""] * len(people)
-    if order == "likeness":
-        chosen, notes = _by_likeness(people, masks, seen)
-    elif order == "left to right":
-        chosen = sorted(range(len(masks)), key=lambda index: centre(masks[index])[0])[: len(people)]
-    elif order == "as given":
-        chosen = list(range(len(people)))
-    else:
-        raise InputError(f"Unknown order of regions {order!r}: choose left to right, as given or likeness.")
-    lines = [
-        f"{person.name}: region {index}, {100 * float(masks[index].mean()):.0f} % of the picture, around "
-        f"({centre(masks[index])[0]:.0f}, {centre(masks[index])[1]:.0f}) px{note}"
-        for person, index, note in zip(people, chosen, notes, strict=True)
-    ]
-    spare = len(masks) - len(people)
-    lines += [f"{spare} region(s) left over"] if spare else []
-    return PeopleRegions(tuple(people), masks[chosen]), "\n".join(lines)
-
-
-def lay_out(
-    people: Sequence[Identity],
-    layout: Layout,
-    order: str,
-    picture: Tensor | None = None,
-    analysis: FaceAnalysis | None = None,
-) -> tuple[PeopleRegions, str]:
-    """`assign_regions` on a layout; picture and analysis are for the order "likeness"."""
-    seen = SeenPeople(picture, analysis) if picture is not None and analysis is not None else None
-    return assign_regions(people, layout.masks(), order, seen)
-
-
 def centre(mask: Tensor) -> tuple[float, float]:
     """(x, y) px of a mask's centre of mass."""
     total = float(mask.sum())
     y = float((mask.sum(1) * torch.arange(mask.shape[0])).sum()) / total
     return float((mask.sum(0) * torch.arange(mask.shape[1])).sum()) / total, y
-
-
-def _by_likeness(people: Sequence[Identity], masks: Tensor, seen: SeenPeople | None) -> tuple[list[int], list[str]]:
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise MissingPackageError("Assigning regions needs the package scipy: `pip install scipy`.") from error
-    if seen is None:
-        raise InputError("Regions by likeness need a picture with the people's faces, and a face analysis.")
-    picture = as_pictures(seen.picture[:1], "The picture with the people")
-    found = seen.analysis.detect(picture)
-    found.require_any("Identity Regions by likeness")
-    recogniser = seen.analysis.recogniser
-    known = [person.raw(recogniser.name) for person in people]
-    vectors = embed_faces(found, picture, recogniser)
-    chances = np.zeros((len(people), len(masks)))
-    for vector, face in zip(vectors, found.frames[0], strict=True):
-        share = face_shares(face, masks, picture.shape[1], picture.shape[2])
-        for row, raw in enumerate(known):
-            probability = recogniser.probability(recogniser.distance(vector, raw))
-            chances[row] = np.maximum(chances[row], probability * share)
-    _, columns = linear_sum_assignment(chances, maximize=True)
-    notes = [f", likeness {chances[row, column]:.2f}" for row, column in enumerate(columns)]
-    return [int(column) for column in columns], notes
-
-
-def face_shares(face: Face, masks: Tensor, height: int, width: int) -> np.ndarray:
-    """(N,): how much of a face's box, in a picture of height × width px, lies in each mask."""
-    rows, columns = masks.shape[-2] / height, masks.shape[-1] / width
-    x0, y0, x1, y1 = (float(value) for value in face.bbox_xyxy)
-    top, left = max(int(y0 * rows), 0), max(int(x0 * columns), 0)
-    part = masks[:, top : max(int(y1 * rows), top + 1), left : max(int(x1 * columns), left + 1)]
-    return part.mean((1, 2)).numpy() if part.numel() else np.zeros(len(masks))
 
 
 def draw_regions(regions: PeopleRegions) -> Tensor:

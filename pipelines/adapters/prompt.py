@@ -156,3 +156,16 @@ def replace_word(tokens: Prompt, word: Prompt, trigger: str, embeddings: Tensor)
         new = [*chunk[: place.index], *own, *chunk[place.index + len(own) :]]
         changed[key] = [*chunks[: place.chunk], new, *chunks[place.chunk + 1 :]]
     return changed
+
+
+def without_word(tokens: Prompt, word: Prompt) -> Prompt:
+    """The prompt without the first place of a word in every chunk list; the same where it is not."""
+    changed: dict[str, Chunks] = {}
+    for key, chunks in clip_parts(tokens).items():
+        place = find_word(chunks, words_of(word[key]))
+        changed[key] = chunks
+        if place is not None:
+            chunk = chunks[place.chunk]
+            rest = [*chunk[: place.index], *chunk[place.index + place.length :], *[chunk[-1]] * place.length]
+            changed[key] = [*chunks[: place.chunk], rest, *chunks[place.chunk + 1 :]]
+    return changed

@@ -38,6 +38,8 @@ TOWER_FILES: dict[str, str] = {
     "clip_vit_h": "clip_vit_h_14",
     "clip_vit_l": "clip_vit_l_14",
     "eva02_clip_l_336": "eva02_clip_l_336",
+    "transface_s": "transface_s",
+    "e4e_ffhq": "e4e_ffhq_encode",
 }
 
 

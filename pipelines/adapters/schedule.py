@@ -15,6 +15,7 @@ class StepCurve:
 
     knots: (fraction of the steps, factor), fractions ascending from 0 at the first to 1 at the last step; straight
     between knots, flat outside, 1 everywhere without any. wait_steps: so many first steps get 0 (delayed start).
+    The steps are those of one sampling: one that starts in the middle of a schedule counts from its own start.
     """
 
     knots: tuple[tuple[float, float], ...] = ()
@@ -89,8 +90,10 @@ def interpolate(knots: Sequence[tuple[float, float]], fraction: float) -> float:
 def step_of(sigma: float, sigmas: Sequence[float]) -> int:
     """Which step of a sampling a model call belongs to.
 
-    sigma: of the call. sigmas: of the sampling, descending, one more than steps. Calls between two steps, which
-    samplers of higher order make, belong to the earlier one.
+    sigma: of the call. sigmas: of the sampling, descending, one more than steps. The noise level alone decides, so
+    that a strength is the same wherever a sampler looks twice: calls between two levels, which samplers of higher
+    order make, belong to the earlier step, and a call at the very level where a step begins belongs to that step
+    (Heun's second look, too).
     """
     after = next((index for index, bound in enumerate(sigmas) if sigma > bound * (1 + 1e-6)), len(sigmas))
     return max(0, min(after - 1, len(sigmas) - 2))

@@ -17,7 +17,7 @@ from tiny_adapters import FLUX_TOKENS, SDXL, adapter, tokens
 from tiny_graph import KINDS, assert_different, assert_equal, base, known, person, plain
 from tiny_models import SD15_CONFIG, sample, unet
 
-from likeness.nodes.attach import attach, attach_weights
+from likeness.nodes.attach import attach, attach_weights, weights_strength
 from likeness.pipelines.adapters.application import Application, Window
 from likeness.pipelines.adapters.schedule import StepCurve
 from likeness.pipelines.errors import InputError
@@ -126,6 +126,20 @@ def case_another_lora_on_the_model_stays_and_its_order_does_not_matter() -> None
     assert_different(before, sample(attach(base("SD1.5"), person()), "SD1.5"))
 
 
+def case_the_lora_of_an_adapter_that_is_applied_twice_acts_once_at_its_greatest_strength() -> None:
+    adapter = known("key_value")
+    once = sample(attach_weights(base("SD1.5"), adapter, 0.7), "SD1.5")
+    for first, second in ((0.7, 0.7), (0.3, 0.7), (0.7, -0.3), (0.7, 0.0), (0.0, 0.7)):
+        one = attach_weights(base("SD1.5"), adapter, first)
+        two = attach_weights(one, adapter, second)
+        assert weights_strength(two, adapter) == 0.7
+        assert {len(patches) for patches in two.patches.values()} == {1}
+        assert_equal(sample(two, "SD1.5"), once)
+        if first == 0.3:
+            assert_equal(sample(one, "SD1.5"), sample(attach_weights(base("SD1.5"), adapter, 0.3), "SD1.5"))
+    assert weights_strength(base("SD1.5"), adapter) is None
+
+
 class Foreign:
     """Another pack's attention patch: halves the result."""
 
@@ -158,6 +172,38 @@ def case_a_foreign_patch_between_two_of_ours_adds_nobody_twice() -> None:
     wrapped = attach(model, person("cascade", seed=12))
     straight = attach(attach(base("SD1.5"), person()), person("cascade", seed=12))
     assert_equal(sample(wrapped, "SD1.5"), sample(straight, "SD1.5"))
+
+
+class Extended(Foreign):
+    """An attention patch that grows in place when its pack finds it at a site, as IPAdapter's do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.others: list[Any] = []
+
+    def add(self, callback: Any, **_arguments: Any) -> None:
+        self.others.append(callback)
+
+    def __call__(self, q: Any, k: Any, v: Any, options: dict[str, Any]) -> torch.Tensor:
+        x = super().__call__(q, k, v, options)
+        return x + sum(other(x, q, k, v, options) for other in self.others)
+
+
+def case_a_patch_that_other_packs_extend_is_wrapped_and_ours_refuses_to_be_extended() -> None:
+    foreign, model = Extended(), base("SD1.5").clone()
+    foreign.add(lambda x, q, k, v, options: 0.25 * x)
+    foreign.add(lambda x, q, k, v, options: 0.25 * x)
+    model.set_model_attn2_replace(foreign, "middle", 0, 0)
+    alone = sample(model, "SD1.5")
+    assert_different(sample(attach(model, person()), "SD1.5"), alone)
+    assert_equal(sample(attach(model, person(window=Window(1e9, 1e8))), "SD1.5"), alone)
+    ours = attach(base("SD1.5"), person()).model_options["transformer_options"]["patches_replace"]["attn2"]
+    try:
+        ours[("middle", 0, 0)].add(lambda *_: 0, sigma_start=1.0, sigma_end=0.0)
+    except InputError as error:
+        assert "in front of Apply Identity Adapter" in str(error), str(error)
+    else:
+        raise AssertionError("a patch that all branches share was extended")
 
 
 def case_an_adapter_for_another_model_is_refused_with_both_names() -> None:

@@ -1,12 +1,14 @@
 """Cases that need ComfyUI's modules run in a process of their own: they change global state, and so do its imports.
 
 A file of cases has functions `case_<sentence>` and ends in `run(globals())`; a test file makes one test of each by
-`case_names` and `results`. `python <cases file> COMFYUI_DIR BASE_DIR` prints {case: "" or the traceback} last.
+`case_names` and `results`, which runs all files in one process. `python <cases file> COMFYUI_DIR BASE_DIR [CASE ...]`
+prints {case: "" or the traceback} last.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import json
 import os
@@ -17,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_S = 600
+LIMIT_S = 1200
 
 
 def case_names(cases: Path) -> list[str]:
@@ -25,14 +27,14 @@ def case_names(cases: Path) -> list[str]:
     return [n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.name.startswith("case_")]
 
 
-def results(cases: Path, base: Path) -> dict[str, str]:
-    """Run every case; skips the test when COMFYUI_DIR names no ComfyUI."""
+def results(files: list[Path], base: Path) -> dict[str, dict[str, str]]:
+    """Run every case of the files, by the file's name; skips the test when COMFYUI_DIR names no ComfyUI."""
     import pytest
 
     comfyui = os.environ.get("COMFYUI_DIR", "")
     if not (Path(comfyui) / "comfy").is_dir():
         pytest.skip("COMFYUI_DIR names no ComfyUI: run `./likeness test`, which finds or installs one")
-    command = [sys.executable, str(cases), comfyui, str(base)]
+    command = [sys.executable, __file__, comfyui, str(base), *map(str, files)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     process = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False, env=environment)
     assert process.returncode == 0, process.stderr
@@ -73,13 +75,28 @@ def _import_pack() -> None:
 
 def run(names: dict[str, Any]) -> None:
     """Run the cases among a module's globals, after `start`; argv[3:] picks some."""
-    only = sys.argv[3:]
-    outcome: dict[str, str] = {}
+    print(json.dumps(outcomes(names, sys.argv[3:])))
+
+
+def outcomes(names: dict[str, Any], only: list[str]) -> dict[str, str]:
+    """Case -> "" or its traceback, of all cases or those that are named."""
+    found: dict[str, str] = {}
     for name, case in list(names.items()):
         if name.startswith("case_") and (not only or name in only):
             try:
                 case()
-                outcome[name] = ""
+                found[name] = ""
             except Exception:
-                outcome[name] = traceback.format_exc()
-    print(json.dumps(outcome))
+                found[name] = traceback.format_exc()
+    return found
+
+
+def run_files(files: list[Path]) -> None:
+    """Run all cases of several files and print them by the file's name."""
+    start(Path(sys.argv[1]), Path(sys.argv[2]))
+    sys.path.insert(0, str(Path(__file__).parent))
+    print(json.dumps({file.name: outcomes(vars(importlib.import_module(file.stem)), []) for file in files}))
+
+
+if __name__ == "__main__":
+    run_files([Path(name) for name in sys.argv[3:]])

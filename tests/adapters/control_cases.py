@@ -75,6 +75,39 @@ def case_other_controlnets_of_the_chain_keep_the_text() -> None:
     assert type(copied) is IdentityControlNet and copied.identity is identity
 
 
+def case_two_peoples_identity_control_counts_in_their_regions_only() -> None:
+    """Residuals are masked, so what a person's net says on the other half reaches it through the UNet alone."""
+    left = torch.zeros(1, 64, 128)
+    left[..., :64] = 1
+    net = controlnet()
+
+    def residuals(*nets: Any) -> dict[str, list[torch.Tensor]]:
+        chain = None
+        for one in nets:
+            chain = control(one).set_previous_controlnet(chain)
+        sampling = base("SD1.5").model.model_sampling
+        chain.pre_run(base("SD1.5").model, sampling.percent_to_sigma)
+        x = torch.randn(2, 4, 8, 16, generator=torch.Generator().manual_seed(1))
+        cond = {"c_crossattn": torch.zeros(2, 77, 768)}
+        with torch.inference_mode():
+            return chain.get_control(x, torch.full((2,), 1.0), cond, 2, {"cond_or_uncond": [1, 0]})
+
+    ada, grace = tokens(768, 11, 16), tokens(768, 12, 16)
+    both = residuals(IdentityControlNet.of(net, ada, left), IdentityControlNet.of(net, grace, 1 - left))
+    swapped = residuals(IdentityControlNet.of(net, grace, 1 - left), IdentityControlNet.of(net, ada, left))
+    alone = residuals(IdentityControlNet.of(net, ada)), residuals(IdentityControlNet.of(net, grace))
+    for part, blocks in both.items():
+        for number, block in enumerate(blocks):
+            half = block.shape[-1] // 2
+            if half:
+                torch.testing.assert_close(block[..., :half], alone[0][part][number][..., :half])
+                torch.testing.assert_close(block[..., half:], alone[1][part][number][..., half:])
+            torch.testing.assert_close(block, swapped[part][number])
+    assert_different(alone[0]["middle"][0], alone[1]["middle"][0])
+    copied = IdentityControlNet.of(net, ada, left).copy()
+    assert copied.mask is left
+
+
 def case_a_controlnet_of_another_width_or_kind_is_refused() -> None:
     for net, said in ((controlnet(), "width 768"), (object(), "not object")):
         try:

@@ -17,6 +17,7 @@ from tiny_graph import KINDS, ODD, assert_close, assert_different, assert_equal,
 from tiny_models import conditioning, sample
 
 from likeness.nodes.attach import attach, window_of
+from likeness.pipelines.adapters import application, schedule
 from likeness.pipelines.adapters.application import Application
 from likeness.pipelines.adapters.family import IdentityTokens
 from likeness.pipelines.adapters.injectors import CascadeSite, GatedSelfAttentionSite, KeyValueSite
@@ -142,6 +143,49 @@ def case_a_curve_over_the_steps_follows_the_samplers_own_steps() -> None:
     assert set(counts.values()) == {3}
     flat = sample(attach(base("SD1.5"), person(curve=StepCurve(((0.0, 0.5),)))), "SD1.5")
     assert_equal(flat, sample(attach(base("SD1.5"), person(strength=0.4)), "SD1.5"))
+
+
+def steps_of_calls(sampler: str, start: int = 0) -> list[int]:
+    """The step that every call of the model is counted to, of 5 steps; each by a slow twin as well."""
+    from nodes import KSamplerAdvanced
+
+    seen: list[int] = []
+
+    def look(sigma: float, sigmas: Any) -> int:
+        step = schedule.step_of(sigma, sigmas)
+        exact = [i for i in range(len(sigmas) - 1) if sigma <= sigmas[i] * (1 + 1e-6)]
+        assert step == exact[-1], (sampler, sigma, sigmas)
+        seen.append(step)
+        return step
+
+    model = attach(base("SD1.5"), person(curve=StepCurve(((0.0, 0.2), (1.0, 1.0)))))
+    latent = {"samples": torch.zeros(1, 4, 4, 4)}
+    texts = conditioning(768, 1, pooled=768), conditioning(768, 2, pooled=768)
+    application.step_of = look
+    try:
+        KSamplerAdvanced().sample(
+            model, "enable", 1, 5, 1.0, sampler, "normal", *texts, latent, start, 10000, "disable"
+        )  # fmt: skip
+    finally:
+        application.step_of = schedule.step_of
+    return seen
+
+
+def case_samplers_with_two_calls_per_step_count_them_by_their_noise_level() -> None:
+    assert steps_of_calls("euler") == [0, 1, 2, 3, 4]
+    assert steps_of_calls("dpmpp_2m") == [0, 1, 2, 3, 4]
+    # the second call of a Heun step is made at the noise level where the next step begins
+    assert steps_of_calls("heun") == [0, 1, 1, 2, 2, 3, 3, 4, 4]
+    # these look between two levels; the last step goes to 0 in one call
+    for sampler in ("dpm_2", "dpmpp_sde"):
+        assert steps_of_calls(sampler) == [0, 0, 1, 1, 2, 2, 3, 3, 4], sampler
+    # an ancestral step looks below the level that it ends at
+    assert len(steps_of_calls("dpmpp_2s_ancestral")) == 9
+
+
+def case_a_sampling_that_starts_later_counts_its_own_steps() -> None:
+    assert steps_of_calls("euler", start=2) == [0, 1, 2]
+    assert steps_of_calls("heun", start=3) == [0, 1, 1]
 
 
 def for_part(cond: list[Any], area: tuple[int, int, int, int]) -> list[Any]:

@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import permutations
+
 import numpy as np
 import pytest
 import torch
 
 from likeness.pipelines.adapters.layout import (
     Layout,
-    assign_regions,
     centre,
     draw_regions,
-    face_shares,
-    lay_out,
     masks_of_boxes,
     masks_of_drawing,
     soft,
 )
+from likeness.pipelines.adapters.seating import (
+    assign_regions,
+    best_pairs,
+    face_nearness,
+    face_shares,
+    lay_out,
+    seat,
+)
 from likeness.pipelines.errors import FaceNotFoundError, InputError
 from likeness.pipelines.face import Face, Faces, as_float_array
+from likeness.pipelines.identity.identity import EncodedReferences, Identity
 from likeness.tests.adapters.sample_people import somebody
 
 ADA, BOB = somebody("Ada", 1), somebody("Bob", 1, seed=1)
@@ -76,6 +85,98 @@ def test_likeness_needs_a_picture_and_an_analysis() -> None:
         lay_out([ADA], Layout("masks", halves()), "likeness")
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (2, 4), (3, 3), (4, 5), (3, 2)])
+def test_pairs_are_as_good_as_the_best_of_all_combinations(rows: int, columns: int) -> None:
+    for seed in range(20):
+        scores = np.random.default_rng(seed).normal(size=(rows, columns))
+        found = best_pairs(scores)
+        used = [column for column in found if column >= 0]
+        assert len(set(used)) == len(used) == min(rows, columns)
+        wide = scores if rows <= columns else scores.T
+        best = max(
+            sum(wide[row, column] for row, column in enumerate(order))
+            for order in permutations(range(wide.shape[1]), wide.shape[0])
+        )
+        assert sum(scores[row, column] for row, column in enumerate(found) if column >= 0) == pytest.approx(best)
+
+
+def test_two_people_sit_where_the_best_of_all_combinations_puts_them() -> None:
+    """Faces by likeness, then regions by nearness, each against every combination there is."""
+    for seed in range(30):
+        random = np.random.default_rng(seed)
+        chances, nearness = random.random((2, 3)), random.random((3, 4))
+        regions, faces = seat(chances, nearness)
+        best_faces = max(permutations(range(3), 2), key=lambda order: chances[0, order[0]] + chances[1, order[1]])
+        assert tuple(faces) == best_faces
+        best_regions = max(
+            permutations(range(4), 2), key=lambda order: nearness[faces[0], order[0]] + nearness[faces[1], order[1]]
+        )
+        assert tuple(regions) == best_regions
+
+
+def test_the_likeliest_face_of_two_people_goes_to_the_one_who_loses_less_without_it() -> None:
+    chances = np.array([[0.9, 0.1], [0.95, 0.7]])
+    regions, faces = seat(chances, np.eye(2))
+    assert faces == [0, 1] and regions == [0, 1]
+
+
+def test_who_is_not_seen_gets_the_region_that_is_left() -> None:
+    regions, faces = seat(np.array([[0.2], [0.9]]), np.array([[0.9, 0.1]]))
+    assert faces == [-1, 0] and regions == [1, 0]
+
+
+def test_a_face_outside_all_regions_has_a_nearest_one() -> None:
+    masks = torch.zeros(2, 100, 200)
+    masks[0, 60:, :60], masks[1, 60:, 140:] = 1, 1
+    shares = face_shares(face(150, 0, 190, 40), masks, 100, 200)
+    nearness = face_nearness(face(150, 0, 190, 40), masks, 100, 200)
+    assert shares.max() == 0 and nearness[1] > nearness[0] > 0
+    inside = face_nearness(face(10, 70, 40, 95), masks, 100, 200)
+    assert inside[0] > 0.95 and inside[1] < 0.1
+
+
+class Recogniser:
+    """Knows people by the one number that their vectors start with."""
+
+    name, licence, commercial_use, dimension = "by brightness", "", True, 512
+
+    def embed(self, images: torch.Tensor, faces: Faces) -> np.ndarray:
+        rows = [images[index, int(f.bbox_xyxy[1]), int(f.bbox_xyxy[0]), 0] for index, f in faces]
+        return np.array([[float(value)] * 512 for value in rows], np.float32)
+
+    def distance(self, a: np.ndarray, b: np.ndarray) -> float:
+        return float(abs(a[0] - b[0]))
+
+    def probability(self, distance: float) -> float:
+        return 1 - distance
+
+
+class Analysis:
+    """Finds two faces, the right one first."""
+
+    recogniser = Recogniser()
+
+    def detect(self, picture: torch.Tensor) -> Faces:
+        return Faces(((face(60, 10, 90, 40), face(5, 10, 35, 40)),), 64, 96)
+
+
+def test_people_are_seated_by_the_faces_in_a_picture_whatever_their_order() -> None:
+    picture = torch.full((1, 64, 96, 3), 0.2)
+    picture[:, :, 48:] = 0.8
+
+    def known(value: float, name: str) -> Identity:
+        vector = EncodedReferences("by brightness", "", np.full((1, 512), value, np.float32))
+        return replace(somebody(name, 1), vectors=(vector,))
+
+    people = [known(0.25, "left"), known(0.7, "right")]
+    for order in (people, people[::-1]):
+        regions, text = lay_out(order, Layout("masks", halves(), feather=0.0), "likeness", picture, Analysis())  # type: ignore[arg-type]
+        assert regions.masks is not None
+        for person, mask in zip(order, regions.masks, strict=True):
+            assert (centre(mask)[0] < 48) == (person.name == "left")
+        assert "likeness 0.95" in text and "likeness 0.90" in text
+
+
 def test_a_face_region_is_larger_below_the_face_than_above() -> None:
     faces = Faces(((face(40, 30, 60, 50),),), 128, 100)
     mask = Layout("faces", faces, grow=0.6, feather=0.0).masks()[0]
@@ -105,6 +206,18 @@ def test_every_plain_colour_of_a_drawing_is_a_region_and_black_is_nobodys() -> N
     assert len(masks) == 2 and sorted(mask.sum().item() for mask in masks) == [800, 800]
     with pytest.raises(InputError, match="60 × 40 px has no coloured area"):
         masks_of_drawing(torch.zeros(40, 60, 3))
+
+
+def test_a_soft_brush_leaves_no_regions_of_its_own_along_its_edge() -> None:
+    x = torch.arange(200.0)
+    drawing = torch.zeros(120, 200, 3)
+    drawing[20:100, :, 1] = ((40 - (x - 50).abs()) / 20).clamp(0, 1)
+    drawing[20:100] += (((40 - (x - 150).abs()) / 20).clamp(0, 1))[:, None]
+    masks = masks_of_drawing(drawing)
+    assert len(masks) == 2 and masks.max() == 1
+    centres = sorted(centre(mask)[0] for mask in masks)
+    assert centres == pytest.approx([50, 150], abs=1)
+    assert all(60 * 80 <= float(mask.sum()) <= 80 * 80 for mask in masks)
 
 
 def test_masks_of_other_shapes_values_or_without_any_area_are_refused() -> None:

@@ -207,7 +207,7 @@ def test_identity_control_needs_faces_or_a_picture_and_an_instantid_adapter(regi
     with pytest.raises(FaceNotFoundError):
         control_picture(Faces(((),), 512, 512), None)
     with pytest.raises(InputError, match="FaceID has no IdentityNet"):
-        control_tokens(loaded(registry, models, "faceid"), EVERYBODY.people[0], Sources(registry), "as published")
+        control_tokens(loaded(registry, models, "faceid"), EVERYBODY.people[0], Sources(registry), TokenDials())
 
 
 def test_a_curve_is_spelt_as_fractions_and_factors() -> None:

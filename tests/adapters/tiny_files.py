@@ -15,6 +15,14 @@ from torch import Tensor
 UNET_WIDTH, FLUX_WIDTH, EVA_WIDTH = 320, 128, 64
 #: FLUX sites of 5 double and 6 single blocks.
 FLUX_SITES = 5
+#: Attention processors of SDXL, each of which has a LoRA in PhotoMaker's file.
+SDXL_ATTENTIONS = (
+    *(f"down_blocks.1.attentions.{i}.transformer_blocks.{j}" for i in range(2) for j in range(2)),
+    *(f"down_blocks.2.attentions.{i}.transformer_blocks.{j}" for i in range(2) for j in range(10)),
+    *(f"mid_block.attentions.0.transformer_blocks.{j}" for j in range(10)),
+    *(f"up_blocks.0.attentions.{i}.transformer_blocks.{j}" for i in range(3) for j in range(10)),
+    *(f"up_blocks.1.attentions.{i}.transformer_blocks.{j}" for i in range(3) for j in range(2)),
+)
 
 Shape = list[int]
 Shrink = Callable[[str, Shape], "Shape | None"]
@@ -34,12 +42,12 @@ def layer_of(key: str) -> int:
     return int(key.split("layers.")[1].split(".")[0]) if "layers." in key and "attn_layers" not in key else -1
 
 
-def site(key: str, shape: Shape) -> Shape:
+def site(key: str, shape: Shape, width: int) -> Shape:
     if "ff.net.0.proj" in key:
-        return [8 * UNET_WIDTH, *[UNET_WIDTH] * (len(shape) - 1)]
+        return [8 * width, *[width] * (len(shape) - 1)]
     if "ff.net.2.weight" in key:
-        return [UNET_WIDTH, 4 * UNET_WIDTH]
-    small = {640: UNET_WIDTH, 1280: UNET_WIDTH}
+        return [width, 4 * width]
+    small = {320: width, 640: width, 1280: width}
     return mapped(shape, small | ({128: 4} if "_lora." in key else {}))
 
 
@@ -69,38 +77,45 @@ def shallow(key: str, shape: Shape) -> Shape | None:
     return None if layer_of(key) > 0 else shape
 
 
-#: Table of published keys → (file below ComfyUI/models, how its projector becomes small).
+#: File below ComfyUI/models → (table of its published keys, how its projector becomes small).
 FILES: dict[str, tuple[str, Shrink]] = {
-    "instantid_ip-adapter": ("instantid/ip-adapter.bin", resampler),
-    "ip-adapter-faceid_sd15": ("ipadapter/ip-adapter-faceid_sd15.bin", shallow),
-    "ip-adapter-faceid-plusv2_sd15": ("ipadapter/ip-adapter-faceid-plusv2_sd15.bin", shallow),
-    "ip-adapter-faceid-portrait_sd15": ("ipadapter/ip-adapter-faceid-portrait_sd15.bin", shallow),
-    "pulid_v1": ("pulid/pulid_v1.bin", pulid),
-    "pulid_v1.1": ("pulid/pulid_v1.1.safetensors", pulid),
-    "pulid_flux_v0.9": ("pulid/pulid_flux_v0.9.1.safetensors", pulid),
-    "photomaker-v1": ("photomaker/photomaker-v1.bin", shallow),
-    "photomaker-v2": ("photomaker/photomaker-v2.bin", shallow),
-    "consistentid_sd15": ("consistentid/ConsistentID-v1.bin", shallow),
-    "masterweaver": ("masterweaver/adapter_final.pt", shallow),
-    "facechain_fact": ("facechain_fact/adapter_maj_mask_large_new_reg001_faceshuffle_00290001.ckpt", shallow),
-    "wplus_adapter": ("wplus/wplus_adapter.bin", shallow),
-    "fastcomposer_postfuse_only": ("fastcomposer/pytorch_model.bin", shallow),
+    "instantid/ip-adapter.bin": ("instantid_ip-adapter", resampler),
+    "ipadapter/ip-adapter-faceid_sd15.bin": ("ip-adapter-faceid_sd15", shallow),
+    "ipadapter/ip-adapter-faceid_sdxl.bin": ("ip-adapter-faceid_sdxl", shallow),
+    "ipadapter/ip-adapter-faceid-plus_sd15.bin": ("ip-adapter-faceid-plusv2_sd15", shallow),
+    "ipadapter/ip-adapter-faceid-plusv2_sd15.bin": ("ip-adapter-faceid-plusv2_sd15", shallow),
+    "ipadapter/ip-adapter-faceid-plusv2_sdxl.bin": ("ip-adapter-faceid-plusv2_sdxl", shallow),
+    "ipadapter/ip-adapter-faceid-portrait_sd15.bin": ("ip-adapter-faceid-portrait_sd15", shallow),
+    "ipadapter/ip-adapter-faceid-portrait_sdxl.bin": ("ip-adapter-faceid-portrait_sdxl", shallow),
+    "ipadapter/ip-adapter-faceid-portrait_sdxl_unnorm.bin": ("ip-adapter-faceid-portrait_sdxl_unnorm", resampler),
+    "pulid/pulid_v1.bin": ("pulid_v1", pulid),
+    "pulid/pulid_v1.1.safetensors": ("pulid_v1.1", pulid),
+    "pulid/pulid_flux_v0.9.1.safetensors": ("pulid_flux_v0.9", pulid),
+    "photomaker/photomaker-v1.bin": ("photomaker-v1", shallow),
+    "photomaker/photomaker-v2.bin": ("photomaker-v2", shallow),
+    "consistentid/ConsistentID-v1.bin": ("consistentid_sd15", shallow),
+    "consistentid/ConsistentID_SDXL-v1.bin": ("consistentid_sdxl", shallow),
+    "masterweaver/adapter_final.pt": ("masterweaver", shallow),
+    "facechain_fact/adapter_maj_mask_large_new_reg001_faceshuffle_00290001.ckpt": ("facechain_fact", shallow),
+    "wplus/wplus_adapter.bin": ("wplus_adapter", shallow),
+    "fastcomposer/pytorch_model.bin": ("fastcomposer_postfuse_only", shallow),
 }  # fmt: skip
 EVA_FILE = "clip/EVA02_CLIP_L_336_psz14_s6B.pt"
 ARC2FACE_FILE = "arc2face/encoder/pytorch_model.bin"
+STABLEIDENTITY_FILE = "stableidentity/ada.pt"
 
 
-def published_shapes(table: str) -> dict[str, Shape]:
-    """Keys and shapes of a published file, at the size of the tiny models."""
+def published_shapes(file: str, width: int = UNET_WIDTH) -> dict[str, Shape]:
+    """Keys and shapes of a published file, at the size of the tiny models. width: of every attention."""
     tables = json.loads(gzip.decompress(Path(__file__).with_name("published_keys.json.gz").read_bytes()))
+    table, shrink = FILES[file]
     found: dict[str, Shape] = {}
     for key, shape in tables[table].items():
-        small = site(key, shape) if key.startswith(SITES) else FILES[table][1](key, shape)
+        small = site(key, shape, width) if key.startswith(SITES) else shrink(key, shape)
         if small is not None:
             found[key] = small
     if table.startswith("photomaker"):
-        name = "lora_weights.unet.mid_block.attentions.0.transformer_blocks.0.attn1.processor.to_q_lora"
-        found |= {f"{name}.down.weight": [4, UNET_WIDTH], f"{name}.up.weight": [UNET_WIDTH, 4]}
+        found |= photomaker_lora_shapes(width)
     if table == "fastcomposer_postfuse_only":
         prefix = "id_encoder.vision_model."
         for key, shape in tables["photomaker-v1"].items():
@@ -108,6 +123,30 @@ def published_shapes(table: str) -> dict[str, Shape]:
                 found[f"image_encoder.vision_model.{key[len(prefix) :]}"] = shape
         found["image_encoder.visual_projection.weight"] = [768, 1024]
     return found
+
+
+def photomaker_lora_shapes(width: int, rank: int = 4) -> dict[str, Shape]:
+    """The LoRA in PhotoMaker's files: names as diffusers gave the processors of a UNet."""
+    shapes: dict[str, Shape] = {}
+    for block in SDXL_ATTENTIONS:
+        for attention, context in (("attn1", width), ("attn2", 2048)):
+            for name in ("to_q", "to_k", "to_v", "to_out"):
+                key = f"lora_weights.unet.{block}.{attention}.processor.{name}_lora"
+                shapes[f"{key}.down.weight"] = [rank, context if name in ("to_k", "to_v") else width]
+                shapes[f"{key}.up.weight"] = [width, rank]
+    return shapes
+
+
+def stableidentity_shapes() -> dict[str, Shape]:
+    """Two tokens of SD2.1's width from a ViT-B vector."""
+    inputs, total = 768, 2 * 1024
+    shapes: dict[str, Shape] = {"celeb_mean": [2, 1024], "celeb_std": [2, 1024]}
+    for layer, size in ((0, inputs), (1, total)):
+        shapes |= {f"face_projection_layer.net.{layer}.weight": [total, size]}
+        shapes |= {f"face_projection_layer.net.{layer}.bias": [total]}
+    for name in ("net.1.norm", "norm"):
+        shapes |= {f"face_projection_layer.{name}.{part}": [total] for part in ("weight", "bias")}
+    return shapes
 
 
 def filled(shapes: dict[str, Shape], seed: int = 3) -> dict[str, Tensor]:
@@ -152,11 +191,12 @@ def eva02_shapes(blocks: int = 21) -> dict[str, Shape]:
     return {f"visual.{key}": list(tensor.shape) for key, tensor in tower.state_dict().items()}
 
 
-def write_files(models: Path, only: tuple[str, ...] = ()) -> None:
+def write_files(models: Path, only: tuple[str, ...] = (), width: int = UNET_WIDTH) -> None:
     """Every file, or those whose path is named, below a models folder; files that are there stay."""
     makers: dict[str, Callable[[], dict[str, Shape]]] = {
-        **{path: (lambda table=table: published_shapes(table)) for table, (path, _) in FILES.items()},
+        **{path: (lambda path=path: published_shapes(path, width)) for path in FILES},
         ARC2FACE_FILE: arc2face_shapes,
+        STABLEIDENTITY_FILE: stableidentity_shapes,
         EVA_FILE: eva02_shapes,
     }
     for path, shapes in makers.items():
@@ -180,5 +220,6 @@ def nested(tensors: dict[str, Tensor]) -> dict[str, Tensor | dict[str, Tensor]]:
     table: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         first, _, rest = key.partition(".")
-        table.setdefault(first, {})[rest] = tensor
-    return dict(table)
+        if rest:
+            table.setdefault(first, {})[rest] = tensor
+    return {**table, **{key: tensor for key, tensor in tensors.items() if "." not in key}}

@@ -31,8 +31,13 @@ FLUX_CONFIG = {
     "theta": 10000, "patch_size": 2, "qkv_bias": True, "guidance_embed": True, "txt_ids_dims": [],
 }  # fmt: skip
 
-#: Width of every attention of the tiny UNets, and of the tiny FLUX.
-WIDTH, FLUX_WIDTH = 320, 128
+#: Width of every attention of the tiny UNets, of the narrow ones, and of the tiny FLUX.
+WIDTH, NARROW, FLUX_WIDTH = 320, 64, 128
+
+SD21_CONFIG = SD15_CONFIG | {
+    "context_dim": 1024, "use_linear_in_transformer": True, "num_heads": -1, "num_head_channels": 64,
+}  # fmt: skip
+CONFIGS = {"SD1.5": SD15_CONFIG, "SDXL": SDXL_CONFIG, "SD2.1": SD21_CONFIG}
 
 
 def random_state(shapes: Iterable[tuple[str, torch.Size]], seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
@@ -64,6 +69,27 @@ def unet(config: dict[str, Any], seed: int = 1) -> Any:
     return comfy.sd.load_diffusion_model_state_dict(unet_state(config, seed))
 
 
+def narrow_unet(kind: str, seed: int = 1) -> Any:
+    """A fresh patcher of a UNet that has every site and is too narrow for ComfyUI's detection: its class is given."""
+    import comfy.model_management
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    classes = comfy.supported_models
+    config = {"SD1.5": classes.SD15, "SDXL": classes.SDXL, "SD2.1": classes.SD20}[kind](narrow_config(kind))
+    config.set_inference_dtype(torch.float32, None)
+    state = unet_state(narrow_config(kind), seed, torch.float32)
+    model = config.get_model(state, "")
+    model.diffusion_model.load_state_dict(state)
+    cpu = torch.device("cpu")
+    return comfy.model_patcher.ModelPatcher(model.eval(), load_device=cpu, offload_device=cpu)
+
+
+def narrow_config(kind: str) -> dict[str, Any]:
+    heads = {"num_heads": -1, "num_head_channels": 16}
+    return CONFIGS[kind] | heads | {"model_channels": NARROW}
+
+
 def flux(seed: int = 1) -> Any:
     import comfy.ops
     import comfy.sd
@@ -87,6 +113,32 @@ def controlnet(seed: int = 2, config: dict[str, Any] = SD15_CONFIG) -> Any:
     return comfy.controlnet.load_controlnet_state_dict(state)
 
 
+def narrow_controlnet(kind: str, seed: int = 2) -> Any:
+    """A ControlNet for `narrow_unet`."""
+    import comfy.cldm.cldm
+    import comfy.controlnet
+    import comfy.ops
+
+    config = {key: value for key, value in narrow_config(kind).items() if key != "out_channels"}
+    net = comfy.cldm.cldm.ControlNet(
+        **config, hint_channels=3, dtype=torch.float32, operations=comfy.ops.disable_weight_init
+    )
+    net.load_state_dict(random_state(((n, t.shape) for n, t in net.state_dict().items()), seed, torch.float32))
+    return comfy.controlnet.ControlNet(net.eval(), load_device=torch.device("cpu"))
+
+
+def flux_controlnet(seed: int = 2) -> Any:
+    """A ControlNet of the tiny FLUX that reads pictures."""
+    import comfy.controlnet
+    import comfy.ldm.flux.controlnet
+    import comfy.ops
+
+    config = FLUX_CONFIG | {"depth": 2, "depth_single_blocks": 0}
+    net = comfy.ldm.flux.controlnet.ControlNetFlux(**config, operations=comfy.ops.disable_weight_init)
+    net.load_state_dict(random_state(((n, t.shape) for n, t in net.state_dict().items()), seed, torch.float32))
+    return comfy.controlnet.ControlNet(net.eval(), load_device=torch.device("cpu"), extra_conds=["y", "guidance"])
+
+
 def conditioning(width: int, seed: int, length: int = 77, pooled: int = 1280) -> list[Any]:
     """CONDITIONING as a text encoder gives it."""
     random = torch.Generator().manual_seed(seed)
@@ -95,7 +147,7 @@ def conditioning(width: int, seed: int, length: int = 77, pooled: int = 1280) ->
 
 
 #: Width of the text tokens and of the pooled vector of each tiny model.
-TEXT = {"SD1.5": (768, 768), "SDXL": (2048, 1280), "FLUX": (64, 32)}
+TEXT = {"SD1.5": (768, 768), "SD2.1": (1024, 1024), "SDXL": (2048, 1280), "FLUX": (64, 32)}
 
 
 def sample(model: Any, kind: str, **dials: Any) -> Tensor:

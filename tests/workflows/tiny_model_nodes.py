@@ -9,24 +9,18 @@ import zlib
 from functools import cache
 from pathlib import Path
 
-import comfy.clip_vision
-import comfy.controlnet
-import comfy.sd
 import numpy as np
 import torch
-from comfy.sd1_clip import SD1Tokenizer
-from comfy.sdxl_clip import SDXLTokenizer
 from comfy_api.latest import ComfyExtension, io
 
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "render").resolve()))
 import tiny_models
+from tiny_text import TinyClip, clip_vision
 
 KINDS = ("SD1.5", "SDXL", "FLUX")
 #: Beginnings of the ids of weights that the tests have as files of their own.
 OWN_FILES = ("eva02", "bisenet")
-#: Width of the text tokens and of the pooled vector.
-TEXT = tiny_models.TEXT
 
 
 @cache
@@ -35,30 +29,6 @@ def model_of(kind):
     if kind == "FLUX":
         return tiny_models.flux()
     return tiny_models.unet({"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind])
-
-
-class TinyClip:
-    """The real tokenisers and a random text model: every token has a vector of its own, mixed with its neighbours."""
-
-    def __init__(self, kind):
-        self.width, self.pooled = TEXT[kind]
-        self.tokenizer = SDXLTokenizer() if kind == "SDXL" else SD1Tokenizer()
-
-    def tokenize(self, text, **_others):
-        return self.tokenizer.tokenize_with_weights(text)
-
-    def encode_from_tokens_scheduled(self, tokens, **_others):
-        chunks = tokens["l"]
-        rows = [self._row(token[0]) for chunk in chunks for token in chunk]
-        cond = torch.stack(rows)
-        cond = cond + 0.3 * cond.roll(1, 0)
-        values = {"pooled_output": cond.mean(0)[None, :1].expand(1, self.pooled).clone()}
-        return [[cond[None], values]]
-
-    def _row(self, token):
-        if torch.is_tensor(token):
-            return torch.nn.functional.pad(token.float(), (0, max(self.width - len(token), 0)))[: self.width]
-        return torch.randn(self.width, generator=torch.Generator().manual_seed(int(token)))
 
 
 class TinyVae:
@@ -112,12 +82,16 @@ class Control(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="LikenessTestControlNet", category="testing", inputs=[], outputs=[io.ControlNet.Output()]
+            node_id="LikenessTestControlNet",
+            category="testing",
+            inputs=[io.Combo.Input("kind", options=["SD1.5", "SDXL"])],
+            outputs=[io.ControlNet.Output()],
         )
 
     @classmethod
-    def execute(cls):
-        return io.NodeOutput(tiny_models.controlnet(config=tiny_models.SDXL_CONFIG))
+    def execute(cls, kind):
+        config = {"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind]
+        return io.NodeOutput(tiny_models.controlnet(config=config))
 
 
 class ClipVision(io.ComfyNode):
@@ -132,16 +106,7 @@ class ClipVision(io.ComfyNode):
 
     @classmethod
     def execute(cls, width):
-        tower = comfy.clip_vision.ClipVisionModel(
-            {
-                "hidden_size": width, "intermediate_size": 256, "num_attention_heads": 16, "num_hidden_layers": 2,
-                "num_channels": 3, "patch_size": 14, "image_size": 224, "projection_dim": 64, "hidden_act": "gelu",
-                "layer_norm_eps": 1e-5, "model_type": "clip_vision_model",
-            }
-        )  # fmt: skip
-        shapes = ((n, t.shape) for n, t in tower.get_sd().items())
-        tower.load_sd(tiny_models.random_state(shapes, 5, torch.float32))
-        return io.NodeOutput(tower)
+        return io.NodeOutput(clip_vision(width))
 
 
 class OtherRecogniser:

@@ -135,7 +135,9 @@ class LivePortraitMotion(io.ComfyNode):
         portrait_faces: Faces | None = None,
     ) -> io.NodeOutput:
         prepared = _prepared(renderer, portrait, portrait_faces) if against == "portrait" else None
-        motion, said = driving_motion(renderer.networks, images, faces, fps, BLENDSHAPE_NAMES, against, face, prepared)
+        motion, said = driving_motion(
+            renderer.networks, images, faces, fps, BLENDSHAPE_NAMES, against, face, prepared, renderer.measured
+        )
         report = f"{said}\n{describe_motion(motion).partition(chr(10))[2]}"
         return io.NodeOutput(motion, report, ui=shown(report))
 

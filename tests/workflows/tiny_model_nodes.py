@@ -87,12 +87,16 @@ class Control(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="LikenessTestControlNet", category="testing", inputs=[], outputs=[io.ControlNet.Output()]
+            node_id="LikenessTestControlNet",
+            category="testing",
+            inputs=[io.Combo.Input("kind", options=["SD1.5", "SDXL"])],
+            outputs=[io.ControlNet.Output()],
         )
 
     @classmethod
-    def execute(cls):
-        return io.NodeOutput(tiny_models.controlnet(config=tiny_models.SDXL_CONFIG))
+    def execute(cls, kind):
+        config = {"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind]
+        return io.NodeOutput(tiny_models.controlnet(config=config))
 
 
 class ClipVision(io.ComfyNode):

@@ -19,6 +19,7 @@ MODULES = {
     "lint": "lint",
     "bench": "bench",
     "sheets": "sheets",
+    "perform": "perform",
     "parity": "parity",
     "doctor": "doctor",
     "fetch": "fetch",

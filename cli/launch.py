@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[bool, str]] = {
     "lint": (True, "check style and types"),
     "bench": (False, "measure what is fast and good: bench [NAME ...]"),
     "sheets": (False, "draw what every expression slider does: sheets FOLDER [SLIDER ...]"),
+    "perform": (False, "let portraits act through a round of expressions: perform FILE.webp [--portrait PHOTO]"),
     "parity": (False, "compare with reference results: parity DIR [--require NAME ...]"),
     "doctor": (False, "say what is installed, found and missing"),
     "fetch": (False, "download weights after you agree to their licence: fetch ID ..."),

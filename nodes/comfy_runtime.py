@@ -17,7 +17,7 @@ from torch import nn
 
 from ..pipelines.adapters.library import ADAPTER_FOLDERS, SUFFIXES
 from ..pipelines.registry import Registry
-from ..pipelines.runtime import resolve_folder
+from ..pipelines.runtime import GivesMemoryBack, give_back_memory, resolve_folder
 
 #: Our folders below ComfyUI/models -> the endings listed in them. ComfyUI's own set of endings lacks .onnx.
 MODEL_FOLDERS = {
@@ -49,6 +49,7 @@ class ComfyHandle:
 
     def __init__(self, patcher: comfy.model_patcher.ModelPatcher) -> None:
         self.patcher = patcher
+        self._last = GivesMemoryBack()
 
     @property
     def module(self) -> Any:
@@ -80,6 +81,7 @@ def _drop_session(patcher: Any, unpatch_all: bool) -> None:
     # every load_models_gpu detaches with unpatch_all=False first: that is no request for memory
     if unpatch_all:
         patcher.model.session = None
+        give_back_memory()
 
 
 class ComfyProgress:

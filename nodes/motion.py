@@ -20,8 +20,12 @@ from .reports import SHOWS_REPORT, report_output, shown
 
 
 def _take_inputs() -> list[Any]:
+    return [fps_input(), *against_inputs()]
+
+
+def against_inputs() -> list[Any]:
+    """What a take is measured against, its smoothing, and which face it is of."""
     return [
-        fps_input(),
         io.Combo.Input(
             "against",
             options=list(AGAINST),

@@ -30,7 +30,7 @@ def _picture_inputs() -> list[io.Input]:
     ]
 
 
-def _renderer_input() -> io.Combo.Input:
+def renderer_input() -> io.Combo.Input:
     return io.Combo.Input(
         "renderer",
         options=["auto", *(entry.name for entry in RENDERERS)],
@@ -40,7 +40,7 @@ def _renderer_input() -> io.Combo.Input:
     )
 
 
-def _loaded_input() -> io.Input:
+def loaded_input() -> io.Input:
     return sockets.Renderer.Input(
         "loaded",
         optional=True,
@@ -80,8 +80,8 @@ class AnimatePortrait(io.ComfyNode):
                     "Of expression, turn and shift alike. 0 repeats the picture bit for bit.",
                     high=1.5,
                 ),
-                _renderer_input(),
-                _loaded_input(),
+                renderer_input(),
+                loaded_input(),
             ],
             outputs=[
                 io.Image.Output("images", display_name="images", tooltip="One picture per frame of the motion."),
@@ -124,8 +124,8 @@ class EditExpression(io.ComfyNode):
                 *_picture_inputs(),
                 *(fraction(slider.name, 0.0, slider.text, low=-1.0) for slider in SLIDERS),
                 *turns,
-                _renderer_input(),
-                _loaded_input(),
+                renderer_input(),
+                loaded_input(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),

@@ -1,21 +1,30 @@
-"""Nodes that make small or worn faces crisp."""
+"""Nodes that make small or worn faces crisp, in pictures and videos."""
 
 from __future__ import annotations
 
 from typing import get_args
 
-from comfy_api.latest import io
+from comfy_api.latest import Input, io
 from torch import Tensor
 
 from ..pipelines.face import Faces
+from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.restore.restorer import LoadedRestorer
 from ..pipelines.restore.restorers import RESTORERS, load_restorer
-from ..pipelines.restore.restoring import RestoreOptions, describe_restored, restore_faces
+from ..pipelines.restore.restoring import RestoreOptions, describe_restored, restore_faces, restore_frames
 from ..pipelines.stitch.crop import CropMask
+from ..pipelines.video.face_frames import EachTracked, FaceFrames
+from ..pipelines.video.face_tracks import describe_people
+from ..pipelines.video.steady import Smoothing
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
 from .reports import SHOWS_REPORT, report_output, shown
+from .streaming import face_tracks, send_through
+from .video import crf_input, smoothing_input
+
+#: Frames of a video whose faces go through the restorer together.
+_FRAMES = 4
 
 
 class LoadFaceRestorer(io.ComfyNode):
@@ -116,3 +125,47 @@ class RestoreFaces(io.ComfyNode):
         pictures, changed = restore_faces(restorer, image, faces, RestoreOptions(strength, fidelity, area), limit)
         report = describe_restored(restorer, faces)
         return io.NodeOutput(pictures, changed, report, ui=shown(report))
+
+
+class RestoreFacesInVideo(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessRestoreFacesInVideo",
+            display_name="Restore Faces in Video",
+            category="Likeness/video",
+            description="Makes the faces of a video of any length crisp, tracked and steady; sound is copied, memory "
+            "does not grow with length, an interrupted run goes on where it stopped.",
+            search_aliases=["video face restoration", "gfpgan video", "codeformer video", "face enhance video"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Video.Input("video", tooltip="From Load Video or Swap Faces in Video. It is read frame by frame."),
+                sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds and follows the faces."),
+                *restorer_inputs(),
+                fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05),
+                smoothing_input(),
+                crf_input(),
+            ],
+            outputs=[io.Video.Output("video", display_name="video"), report_output()],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        video: Input.Video,
+        analysis: FaceAnalysis,
+        restorer: LoadedRestorer,
+        strength: float,
+        fidelity: float,
+        area: CropMask,
+        threshold: float,
+        smoothing: Smoothing,
+        crf: int,
+    ) -> io.NodeOutput:
+        options = RestoreOptions(strength, fidelity, area)
+        work = EachTracked(lambda frames: restore_frames(restorer, frames, options), _FRAMES)
+        tracks = face_tracks(analysis, threshold, smoothing)
+        settings = ["restore", strength, fidelity, area, threshold, smoothing, analysis.name, restorer.name]
+        restored, done = send_through(video, FaceFrames(tracks, work), settings, crf=crf)
+        report = f"{describe_people(tracks, ['restored'])}\n{done}"
+        return io.NodeOutput(restored, report, ui=shown(report))

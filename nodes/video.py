@@ -9,6 +9,7 @@ from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from ..pipelines.identity.preview import draw_faces
+from ..pipelines.stitch.occlusion import Occluder
 from ..pipelines.stitch.paste import BLENDS, Blend
 from ..pipelines.swap.options import REGIONS, SwapOptions
 from ..pipelines.swap.swappers import Swapper
@@ -22,16 +23,28 @@ from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
-from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
+from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input, occluder_input
 
 
-def _smoothing() -> io.Combo.Input:
+def smoothing_input() -> io.Combo.Input:
+    """How steady the tracks of a video are."""
     return io.Combo.Input(
         "smoothing",
         options=list(SMOOTHINGS),
         default="zero_lag",
         tooltip="zero_lag looks six frames ahead and back: steadiest, follows without delay, fills short gaps. "
         "one_euro looks back only. none keeps what was detected, trembling and all.",
+    )
+
+
+def crf_input() -> io.Int.Input:
+    """Quality of a written video."""
+    return io.Int.Input(
+        "crf",
+        default=17,
+        min=0,
+        max=51,
+        tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
     )
 
 
@@ -51,7 +64,7 @@ class TrackFaces(io.ComfyNode):
                 sockets.Analysis.Input(
                     "analysis", tooltip="Its recogniser tells people apart where motion leaves doubt."
                 ),
-                _smoothing(),
+                smoothing_input(),
             ],
             outputs=[
                 sockets.Faces.Output("faces", display_name="faces"),
@@ -106,14 +119,8 @@ class SwapFacesInVideo(io.ComfyNode):
                     "Least probability that a tracked face is one of the people. Higher lets fewer strangers in.",
                 ),
                 fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05),
-                _smoothing(),
-                io.Int.Input(
-                    "crf",
-                    default=17,
-                    min=0,
-                    max=51,
-                    tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
-                ),
+                smoothing_input(),
+                crf_input(),
                 io.Combo.Input(
                     "blend",
                     options=list(BLENDS),
@@ -122,6 +129,7 @@ class SwapFacesInVideo(io.ComfyNode):
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
                 boost_input(),
+                occluder_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
@@ -143,15 +151,17 @@ class SwapFacesInVideo(io.ComfyNode):
         blend: Blend,
         boost: str = BOOSTS[0],
         people: dict[str, Identity] | None = None,
+        occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost))
+        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost), occluder=occluder)
         work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         tracks = face_tracks(analysis, threshold, smoothing, work.choose)
         settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
         settings += [analysis.name, swapper.name]
+        settings += [occluder.name] if occluder is not None else []
         swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
         report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
         return io.NodeOutput(swapped, report, ui=shown(report))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +79,24 @@ def resolve_folder(roots: Mapping[str, Sequence[Path]], folder: str) -> tuple[Pa
     return tuple(found)
 
 
+def give_back_memory() -> None:
+    """Let the allocator return what was freed to the system, where it would keep it otherwise.
+
+    glibc keeps what it got for allocations below 32 MB, as onnxruntime's weights are, until it is told.
+    """
+    if sys.platform == "linux" and not sys.is_finalizing():
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
+
+
+class GivesMemoryBack:
+    """The last attribute of what owns a model: it dies just after the model, and then calls `give_back_memory`."""
+
+    def __del__(self) -> None:
+        give_back_memory()
+
+
 class TorchHandle:
     """A model under `TorchRuntime`: it stays on its device as long as somebody holds it."""
 
@@ -84,6 +104,7 @@ class TorchHandle:
         self._device = device
         self._module = module
         self._build = build
+        self._last = GivesMemoryBack()
 
     @property
     def module(self) -> Any:

@@ -42,7 +42,7 @@ def fit(registry: Any, networks: Any, pictures: Sequence[Path], folder: Path) ->
     """Measure on pictures, write into a folder, and say what was found."""
     from likeness.benchmarks.pictures import read_picture
     from likeness.pipelines.identity.backends import load_embedded_analysis
-    from likeness.pipelines.render.liveportrait.measuring import measure, save_measurement
+    from likeness.pipelines.render.liveportrait.measuring import measure, require_plausible, save_measurement
 
     analysis = load_embedded_analysis(registry)
     portraits: list[tuple[Any, Any]] = []
@@ -52,8 +52,10 @@ def fit(registry: Any, networks: Any, pictures: Sequence[Path], folder: Path) ->
         faces.require_any(str(path))
         portraits.append((picture[0], faces.frames[0][0]))
     measurement = measure(networks, portraits)
+    sys.stdout.write(f"{describe(measurement)}\n")
+    require_plausible(measurement)
     path = save_measurement(measurement, folder, networks.motion_sha256)
-    return f"{describe(measurement)}\nWritten to {path}."
+    return f"Written to {path}."
 
 
 def describe(measurement: Any) -> str:
@@ -67,10 +69,9 @@ def describe(measurement: Any) -> str:
         f"{ARKIT_NAMES[i]:24}{measurement.explained[i]:19.2f}{abs(measurement.table[i]).max():31.4f}" for i in order
     ]
     left_out = [ARKIT_NAMES[i] for i in order if measurement.explained[i] < SEEN]
-    lines.append(f"Below {SEEN} and so left out: {', '.join(left_out) or 'none'}.")
+    lines.append(f"Below {SEEN} and so left to the published dials: {', '.join(left_out) or 'none'}.")
     for name, slope in zip(("pitch", "yaw", "roll"), measurement.turns, strict=True):
-        odd = "" if slope > 0.5 else "  (should be near 1: these files or the pictures are unusual)"
-        lines.append(f"A turn of 1 in {name} is read as {slope:.2f}.{odd}")
+        lines.append(f"A turn of 1 in {name} is read as {slope:.2f} (1 is right).")
     return "\n".join(lines)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError, MissingPackageError
-from ..face import Face, Faces
+from ..face import Face, Faces, FloatArray
 from .analysis import Recogniser
-from .identity import Identity
+from .identity import Identity, likeness
 from .select import embed_faces
 
 
@@ -64,3 +64,23 @@ def best_people(chances: NDArray[np.float64], min_probability: float) -> list[in
     person = dict(zip(rows.tolist(), columns.tolist(), strict=True))
     found = [person.get(k, -1) for k in range(len(chances))]
     return [at if at >= 0 and chances[k, at] >= min_probability else -1 for k, at in enumerate(found)]
+
+
+def person_or_all(
+    recogniser: Recogniser, person: Identity | None, min_probability: float = 0.5
+) -> Callable[[FloatArray, frozenset[int]], Sequence[int]]:
+    """Says of the tracks of a video who they are: 0 is the person, or everybody where nobody is named; -1 is nobody.
+
+    The function takes mean vectors (T, D) of tracks and who was found in the frame already. Raises
+    EncoderMismatchError when the identity lacks the recogniser's vectors.
+    """
+    if person is not None:
+        person.references(recogniser.name)
+
+    def choose(vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
+        if person is None:
+            return [0] * len(vectors)
+        chances = np.array([[likeness(recogniser, vector, person)[1]] for vector in vectors], np.float64)
+        return best_people(chances * (0 not in taken), min_probability)
+
+    return choose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -47,6 +48,11 @@ def save_motion(
     else:
         data = (motion_to_csv(motion) if form == "csv" else motion_to_json(motion)).encode()
     return write_file(data, target, if_exists)
+
+
+def motion_hash(motion: Motion) -> str:
+    """Hexadecimal sha256 of all that a motion holds."""
+    return hashlib.sha256(_encode(motion)).hexdigest()
 
 
 def load_motion(path: Path, csv: CsvOptions | None = None) -> tuple[Motion, str]:

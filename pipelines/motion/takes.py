@@ -38,11 +38,22 @@ def take_motion(
     are smoothed apart and blinks kept. number, blendshape_names: as in `capture`. Raises InputError when `neutral` is
     needed and missing, or for another word; FaceNotFoundError when the face is never seen.
     """
+    require_rest(against, neutral)
+    return finish_take(capture(faces, fps, blendshape_names, number), blendshape_names, against, smooth_s, neutral)
+
+
+def require_rest(against: str, neutral: Faces | None) -> None:
+    """Raise InputError for what is no rest, or one that is not there."""
     if against not in AGAINST:
         raise InputError(f"against is {against!r}, it must be one of {', '.join(AGAINST)}.")
     if against == "neutral" and neutral is None:
         raise InputError("against is neutral, but no neutral faces are connected: connect them or choose calm.")
-    captured = capture(faces, fps, blendshape_names, number)
+
+
+def finish_take(
+    captured: Captured, blendshape_names: Sequence[str], against: Against, smooth_s: float, neutral: Faces | None
+) -> tuple[Motion, str]:
+    """A captured motion without trembling and against its rest; arguments as in `take_motion`."""
     motion = _smoothed(captured, smooth_s)
     if against != "nothing":
         motion = changed_from(motion, _rest(captured, motion, blendshape_names, against, neutral))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..face import Face, FaceCrops, Faces, FloatArray
+from ..face import Face, FaceCrops, Faces, TrackedFrame
 from ..stitch.crop import CropMask, crop_faces
 from ..stitch.paste import Finish, stitch_faces
 from .restorer import LoadedRestorer
@@ -96,19 +97,14 @@ def _picture_px(face: Face) -> float:
     return float(np.linalg.norm(eyes)) / 0.246
 
 
-@dataclass(frozen=True)
-class TrackedRestoration:
-    """What is done to the tracked faces of a video: everybody is restored (see `video.face_frames.FaceStage`)."""
+def restore_frames(
+    restorer: LoadedRestorer, frames: Sequence[TrackedFrame], options: RestoreOptions
+) -> Sequence[Tensor]:
+    """The pictures (H, W, 3) of some frames of a video with everybody in them who is asked for restored.
 
-    restorer: LoadedRestorer
-    options: RestoreOptions
-
-    def choose(self, vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
-        """Everybody is number 0. vectors: (T, D), one per track that is asked about."""
-        del taken
-        return [0] * len(vectors)
-
-    def change(self, picture: Tensor, people: Sequence[tuple[Face, int]]) -> Tensor:
-        """The picture (H, W, 3) with all these faces restored."""
-        faces = Faces((tuple(face for face, _ in people),), picture.shape[0], picture.shape[1])
-        return restore_faces(self.restorer, picture[None], faces, self.options)[0][0]
+    All faces of these frames go through the network together. Raises as `restore_crops`.
+    """
+    pictures = torch.stack([frame.picture for frame in frames]) if len(frames) > 1 else frames[0].picture[None]
+    people = tuple(tuple(face for face, _ in frame.people) for frame in frames)
+    faces = Faces(people, pictures.shape[1], pictures.shape[2])
+    return list(restore_faces(restorer, pictures, faces, options)[0])

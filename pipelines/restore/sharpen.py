@@ -38,9 +38,7 @@ class Sharpener:
         for sigma, weight in _LIFTS:
             detail += weight * (luma - _blurred(luma, sigma * pixels.shape[-1] / 512))
         lifted = clean + detail
-        reach = _SURROUNDINGS // 2
-        highest = F.max_pool2d(clean, _SURROUNDINGS, 1, reach) + _OVERSHOOT
-        lowest = -F.max_pool2d(-clean, _SURROUNDINGS, 1, reach) - _OVERSHOOT
+        highest, lowest = _highest(clean) + _OVERSHOOT, -_highest(-clean) - _OVERSHOOT
         return torch.minimum(torch.maximum(lifted, lowest), highest).clamp(0, 1).permute(0, 2, 3, 1)
 
 
@@ -52,7 +50,14 @@ def _without_grain(pixels: Tensor) -> Tensor:
 
 
 def _box(pixels: Tensor) -> Tensor:
-    return F.avg_pool2d(pixels, 2 * _RADIUS + 1, 1, _RADIUS, count_include_pad=False)
+    side, pad = 2 * _RADIUS + 1, _RADIUS
+    rows = F.avg_pool2d(pixels, (1, side), 1, (0, pad), count_include_pad=False)
+    return F.avg_pool2d(rows, (side, 1), 1, (pad, 0), count_include_pad=False)
+
+
+def _highest(pixels: Tensor) -> Tensor:
+    side, pad = _SURROUNDINGS, _SURROUNDINGS // 2
+    return F.max_pool2d(F.max_pool2d(pixels, (1, side), 1, (0, pad)), (side, 1), 1, (pad, 0))
 
 
 def _blurred(pixels: Tensor, sigma: float) -> Tensor:

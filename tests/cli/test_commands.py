@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from likeness.benchmarks.figure import Figure, table
-from likeness.cli import bench, doctor, launch, serve, sheets, testing
+from likeness.cli import bench, doctor, launch, perform, serve, sheets, testing
 from likeness.cli import commands as inside
 from likeness.cli.comfyui import ComfyUI
 from likeness.cli.contact_sheet import contact_sheet
@@ -172,3 +172,15 @@ def test_sheets_draw_a_slider_in_all_its_positions(tmp_path: Path) -> None:
 def test_sheets_name_the_sliders_there_are(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no slider 'jaw'. Sliders: brows_raise"):
         sheets.main([str(tmp_path), "jaw"])
+
+
+def test_a_performance_ends_one_frame_before_its_beginning_and_uses_known_sliders() -> None:
+    motion = perform.performance()
+    assert len(motion) == round(perform.ROUND[-1][0] * perform.FPS) and not motion.values[0].any()
+    assert 0 < abs(motion.values[-1]).max() < 0.2
+    assert motion.blendshapes.max() > 0.8
+
+
+def test_a_performance_is_written_as_webp_only(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not end in .webp"):
+        perform.main([str(tmp_path / "acting.gif")])

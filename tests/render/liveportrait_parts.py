@@ -1,4 +1,4 @@
-"""LivePortrait with the published layers at small widths, and one whose picture simply follows its keypoints."""
+"""LivePortrait whose networks are replaced by ones with a known result: its picture simply follows its keypoints."""
 
 import importlib
 import sys
@@ -15,31 +15,19 @@ def part(module):
     return importlib.import_module(f"{PACK}.pipelines.{module}")
 
 
-AppearanceExtractor = part("render.liveportrait.appearance").AppearanceExtractor
-Generator = part("render.liveportrait.generator").Generator
 KEYPOINTS = part("render.liveportrait.motion").KEYPOINTS
 ExtractedMotion = part("render.liveportrait.motion").ExtractedMotion
-MotionExtractor = part("render.liveportrait.motion").MotionExtractor
 Networks = part("render.liveportrait.networks").Networks
 LivePortraitOptions = part("render.liveportrait.options").LivePortraitOptions
 LivePortrait = part("render.liveportrait.renderer").LivePortrait
 Retargeting = part("render.liveportrait.retargeting").Retargeting
 Warped = part("render.liveportrait.warping").Warped
-WarpingModule = part("render.liveportrait.warping").WarpingModule
 TorchRuntime = part("runtime").TorchRuntime
 
 
 def networks_of(*modules, runtime=None):
     runtime = runtime or TorchRuntime()
     return Networks(runtime, *(runtime.hold(module.eval().requires_grad_(False)) for module in modules), "0" * 64)
-
-
-def small_networks(runtime=None):
-    """The published layers, only the generator narrowed; weights as they are initialised, always the same."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(5)
-        modules = [AppearanceExtractor(), MotionExtractor(), WarpingModule(), Generator(16), Retargeting()]
-    return networks_of(*modules, runtime=runtime)
 
 
 class Reader(nn.Module):

@@ -1,5 +1,7 @@
 """A driver's frames to a motion, and what is measured with the user's own motion extractor."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from likeness.pipelines.face import Faces
 from likeness.pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from likeness.pipelines.motion.channels import INDEX
 from likeness.pipelines.render.liveportrait import measuring
+from likeness.pipelines.render.liveportrait.directions import Directions
 from likeness.pipelines.render.liveportrait.driving import driving_motion
 from likeness.pipelines.render.liveportrait.measuring import (
     FILE,
@@ -18,6 +21,7 @@ from likeness.pipelines.render.liveportrait.measuring import (
     fit_line,
     measure,
     measured_directions,
+    require_plausible,
     save_measurement,
 )
 from likeness.pipelines.render.liveportrait.motion import KEYPOINTS, ExtractedMotion
@@ -108,6 +112,20 @@ def test_absolute_motion_ends_at_the_drivers_expression(driver, sitters):
         driving_motion(renderer.networks, frames, faces, 25.0, BLENDSHAPE_NAMES, "portrait")
 
 
+def test_faces_without_blendshapes_get_those_that_the_keypoints_tell(driver):
+    frames, faces = driver
+    mute = faces.with_frames(tuple(tuple(replace(face, blendshapes=None) for face in frame) for frame in faces.frames))
+    table = np.zeros((52, 63), dtype=np.float32)
+    table[INDEX["jawOpen"]] = np.linspace(0, 1, 63) * 0.1  # what this extractor says of light, called an open jaw
+    measured = Directions(table, "a test")
+    networks = renderer_of(Bright()).networks
+    motion, said = driving_motion(networks, frames, mute, 25.0, BLENDSHAPE_NAMES, "first frame", measured=measured)
+    step = float(levels(driver).channels[EXPRESSION_CHANNEL][3, 62])
+    assert motion.blendshapes[3, INDEX["jawOpen"]] == pytest.approx(min(step / 0.1, 1), abs=0.01)
+    assert not np.delete(motion.blendshapes, INDEX["jawOpen"], 1).any()
+    assert "estimated from the keypoints by a test" in said
+
+
 def test_what_was_driven_can_be_rendered_and_zero_strength_is_the_portrait(driver, sitters):
     motion = levels(driver)
     portrait = renderer_of(Bright()).prepare(sitters.hopper.picture[0], sitters.hopper.face)
@@ -149,6 +167,13 @@ def test_measured_directions_are_used_with_the_files_they_belong_to(tmp_path):
     assert np.array_equal(directions.table[0], table[0])
     directions, note = measured_directions(runtime, "another")
     assert directions is None and "another motion extractor" in note and str(path) in note
+
+
+def test_an_extractor_that_sees_no_turns_is_not_believed():
+    good = Measurement(np.zeros((52, 63), np.float32), np.ones(52, np.float32), np.array([0.9, 1.1, 1.0], np.float32))
+    require_plausible(good)
+    with pytest.raises(InputError, match="'yaw': -0.9.*Nothing was written"):
+        require_plausible(replace(good, turns=np.array([0.9, -0.9, 1.0], np.float32)))
 
 
 def test_a_file_of_directions_that_is_something_else_is_refused(tmp_path):

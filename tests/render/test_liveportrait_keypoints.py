@@ -180,6 +180,16 @@ def test_a_table_that_knows_all_channels_is_undone():
     assert np.abs(directions.blendshapes(directions.expression(rows)) - rows).max() < 0.15
 
 
+def test_channels_that_were_not_measured_keep_their_dial():
+    table = np.zeros((52, 63), dtype=np.float32)
+    table[INDEX["cheekPuff"], 0] = 1.0
+    table[INDEX["jawOpen"], 1] = 2.0
+    both = Directions(table, "a test").filled(published(True))
+    assert both.table[INDEX["cheekPuff"], 0] == 1 and both.table[INDEX["jawOpen"], 1] == 2
+    assert np.array_equal(both.table[INDEX["eyeBlinkLeft"]], published(True).table[INDEX["eyeBlinkLeft"]])
+    assert both.source == "a test, 28 channels by the dials of the public editors" and len(both.unknown) == 22
+
+
 def test_what_a_portrait_already_shows_is_not_put_on_again():
     networks = networks_with()
     smile, rest = activations(("mouthSmileLeft", "mouthSmileRight"), 1.0), NOTHING.copy()

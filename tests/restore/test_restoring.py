@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from likeness.pipelines.errors import InputError
-from likeness.pipelines.face import Faces
-from likeness.pipelines.restore import RestoreOptions, TrackedRestoration, describe_restored, restore_faces
+from likeness.pipelines.face import Faces, TrackedFrame
+from likeness.pipelines.restore import RestoreOptions, describe_restored, restore_faces, restore_frames
 from likeness.pipelines.restore.restorer import LoadedRestorer
 
 
@@ -116,10 +116,15 @@ def test_the_report_warns_where_the_picture_is_finer_than_the_restorer(restorer,
     assert "times coarser" in lines[1] and "coarser" not in lines[2]
 
 
-def test_in_a_video_everybody_who_is_tracked_is_restored(scene, restorer):
+def test_frames_of_a_video_are_restored_together_and_only_who_is_asked_for(scene, restorer):
     images, faces = scene
-    stage = TrackedRestoration(restorer, RestoreOptions(fidelity=0.9))
-    assert list(stage.choose(torch.zeros(3, 128).numpy(), frozenset())) == [0, 0, 0]
-    changed = stage.change(images[0], [(face, 0) for face in faces.frames[0]])
-    first = faces.with_frames((faces.frames[0],))
-    assert torch.equal(changed, restore_faces(restorer, images[:1], first, RestoreOptions(fidelity=0.9))[0][0])
+    frames = [
+        TrackedFrame(images[0], faces.frames[0], (-1, 0), 0, 0.0),
+        TrackedFrame(images[1], faces.frames[1], (0,), 1, 0.04),
+    ]
+    changed = restore_frames(restorer, frames, RestoreOptions(fidelity=0.9))
+    meant = faces.with_frames((faces.frames[0][1:], faces.frames[1]))
+    expected = restore_faces(restorer, images, meant, RestoreOptions(fidelity=0.9))[0]
+    assert restorer.network.batches[0] == 2
+    assert all(torch.equal(*pair) for pair in zip(changed, expected, strict=True))
+    assert torch.equal(restore_frames(restorer, frames[1:], RestoreOptions(fidelity=0.9))[0], expected[1])

@@ -19,6 +19,7 @@ from likeness.tests.comfyui_server import ComfyServer, PromptFailed
 Prompt = dict[str, dict[str, Any]]
 OPTIONS = {
     "region": "all", "stitching": True, "eye_retargeting": False, "lip_retargeting": False, "half_precision": True,
+    "follows": "keypoints",
 }  # fmt: skip
 
 
@@ -84,11 +85,14 @@ def test_auto_takes_what_is_there_and_says_what_is_not(comfyui: ComfyServer) -> 
 
 
 def test_files_of_the_true_shapes_draw_the_head_and_leave_the_rest(comfyui: ComfyServer, files: None) -> None:
-    outputs = comfyui.run(loaded())
+    outputs = comfyui.run(loaded(eye_retargeting=True, lip_retargeting=True))
     result, portrait = picture(comfyui, outputs, "result"), picture(comfyui, outputs, "portrait")
     changed = np.abs(result - portrait).max(-1)
     assert changed[100:350, 130:380].mean() > 20 and changed[450:].max() == 0
-    assert outputs["animate"]["text"][0].startswith("LivePortrait moves all; stitching")
+    assert "moves all; stitching, eye retargeting, lip retargeting" in outputs["animate"]["text"][0]
     # nothing moves at strength 0; the renderer that is loaded already is used
-    still = comfyui.run(loaded() | {"animate": graph(loaded=["renderer", 0], strength=0.0)["animate"]})
+    still = comfyui.run(
+        loaded(eye_retargeting=True, lip_retargeting=True)
+        | {"animate": graph(loaded=["renderer", 0], strength=0.0)["animate"]}
+    )
     assert np.array_equal(picture(comfyui, still, "result"), portrait)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from likeness.cli.workflow import to_prompt
-from likeness.tests.comfyui_server import ROOT, ComfyServer
+from likeness.tests.comfyui_server import ROOT, ComfyServer, PromptFailed
 from likeness.tests.workflows.tiny_prompts import with_tiny_models
 
 FOLDER = ROOT / "example_workflows"
@@ -116,6 +116,58 @@ def test_two_people_exchange_their_faces(comfyui: ComfyServer) -> None:
     assert lines[0] == "2 of 2 face(s) swapped."
     assert lines[1].endswith("Grace Hopper")
     assert lines[2].endswith("Eileen Collins")
+
+
+def test_in_a_group_picture_likeness_decides_who_becomes_whom(comfyui: ComfyServer) -> None:
+    prompt = prompt_of(comfyui, "swap_by_likeness")
+    swap = next(key for key, node in prompt.items() if node["class_type"] == "LikenessSwapFaces")
+    lines = comfyui.run(prompt)[swap]["text"][0].splitlines()
+    assert lines[0] == "2 of 2 face(s) swapped, by likeness."
+    assert re.fullmatch(r"picture 0, face 0 is Grace Hopper \(\d+%\), becomes Eileen Collins", lines[1])
+    assert re.fullmatch(r"picture 0, face 1 is Eileen Collins \(\d+%\), becomes Grace Hopper", lines[2])
+    del prompt[swap]["inputs"]["analysis"]
+    with pytest.raises(PromptFailed, match="connect Load Face Analysis"):
+        comfyui.run(prompt)
+
+
+def test_restoring_changes_the_face_and_nothing_else(comfyui: ComfyServer) -> None:
+    prompt = prompt_of(comfyui, "restore_faces")
+    kept = {key: node for key, node in prompt.items() if "Video" not in node["class_type"]}
+    outputs = comfyui.run(kept)
+    after, before = (picture(comfyui, outputs, titled(kept, title)) for title in ("Result", "Before"))
+    mask = picture(comfyui, outputs, titled(kept, "What was changed"))[..., 0]
+    difference = np.abs(after - before).max(-1)
+    assert difference[mask == 0].max() <= 1 and difference[mask > 200].mean() > 2
+    loaded = next(key for key, node in kept.items() if node["class_type"] == "LikenessLoadFaceRestorer")
+    assert "Restorer: sharpen" in outputs[loaded]["text"][0]
+    assert "missing: codeformer" in outputs[loaded]["text"][0]
+
+
+def test_a_diffusion_swap_paints_the_face_and_nothing_else(comfyui: ComfyServer, adapter_files: None) -> None:
+    prompt = prompt_of(comfyui, "diffusion_swap")
+    prompt["target"] = {"class_type": "PreviewImage", "inputs": {"images": [titled(prompt, "Target photo"), 0]}}
+    outputs = comfyui.run(prompt)
+    result, target = (picture(comfyui, outputs, key) for key in (titled(prompt, "Result"), "target"))
+    mask = picture(comfyui, outputs, titled(prompt, "What was changed"))[..., 0]
+    difference = np.abs(result - target).max(-1)
+    assert difference[mask == 0].max() <= 1 and difference[mask > 250].mean() > 5
+    assert 0.02 < (mask > 0).mean() < 0.3
+    crop = next(key for key, node in prompt.items() if node["class_type"] == "LikenessCropFaces")
+    assert ":" in crop  # inside the blueprint
+
+
+def test_the_blueprint_is_offered_and_is_the_one_of_the_example_workflow(comfyui: ComfyServer) -> None:
+    offered = [entry["name"] for entry in comfyui.get("/global_subgraphs").values()]
+    assert "Diffusion Swap" in offered
+    blueprint = json.loads((ROOT / "subgraphs" / "Diffusion Swap.json").read_text(encoding="utf-8"))
+    assert blueprint["definitions"] == read("diffusion_swap")["definitions"]
+    (host,) = blueprint["nodes"]
+    inside = blueprint["definitions"]["subgraphs"][0]
+    assert host["type"] == inside["id"] and all(entry["link"] is None for entry in host["inputs"])
+    dials = {"denoise", "identity_strength", "pose_strength", "seed", "steps", "cfg", "crop_size"}
+    assert dials <= {entry["name"] for entry in host["inputs"]}
+    known = set(comfyui.get("/object_info"))
+    assert {node["type"] for node in inside["nodes"]} <= known
 
 
 def test_the_builder_names_the_photo_of_somebody_else(comfyui: ComfyServer, saved_identity: Path) -> None:

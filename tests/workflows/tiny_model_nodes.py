@@ -37,6 +37,11 @@ class TinyVae:
     def decode(self, samples, **_others):
         return torch.sigmoid(samples[:, :3]).movedim(1, -1).repeat_interleave(8, 1).repeat_interleave(8, 2)
 
+    def encode(self, pixels):
+        """What `decode` shows as the means of 8 x 8 pixels, and a fourth channel of zeros."""
+        means = torch.nn.functional.avg_pool2d(pixels[..., :3].movedim(-1, 1), 8)
+        return torch.cat([torch.logit(means, 0.02), torch.zeros_like(means[:, :1])], 1)
+
 
 def _output_types():
     return [io.Model.Output(), io.Clip.Output(), io.Vae.Output()]
@@ -82,12 +87,16 @@ class Control(io.ComfyNode):
     @classmethod
     def define_schema(cls):
         return io.Schema(
-            node_id="LikenessTestControlNet", category="testing", inputs=[], outputs=[io.ControlNet.Output()]
+            node_id="LikenessTestControlNet",
+            category="testing",
+            inputs=[io.Combo.Input("kind", options=["SD1.5", "SDXL"])],
+            outputs=[io.ControlNet.Output()],
         )
 
     @classmethod
-    def execute(cls):
-        return io.NodeOutput(tiny_models.controlnet(config=tiny_models.SDXL_CONFIG))
+    def execute(cls, kind):
+        config = {"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind]
+        return io.NodeOutput(tiny_models.controlnet(config=config))
 
 
 class ClipVision(io.ComfyNode):

@@ -19,6 +19,7 @@ NAMED_FILES = (
     "text_encoders/t5xxl_fp8_e4m3fn.safetensors",
     "vae/ae.safetensors",
     "controlnet/instantid/diffusion_pytorch_model.safetensors",
+    "controlnet/control_v2p_sd15_mediapipe_face.safetensors",
     "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
 )
 #: Files of adapters that they name.
@@ -57,7 +58,8 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
     elif name == "VAELoader":
         prompt[key] = {"class_type": "LikenessTestVae", "inputs": {}, **meta}
     elif name == "ControlNetLoader":
-        prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {}, **meta}
+        kind = "SD1.5" if "sd15" in inputs["control_net_name"] else "SDXL"
+        prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {"kind": kind}, **meta}
     elif name == "CLIPVisionLoader":
         prompt[key] = {"class_type": "LikenessTestClipVision", "inputs": {"width": 1280}, **meta}
     elif name == "LikenessLoadLivePortrait":
@@ -70,5 +72,7 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         prompt[key] = {"class_type": "LikenessTestAnalysis", "inputs": other, **meta}
     elif name.startswith("Empty") and "width" in inputs:
         inputs |= {"width": inputs["width"] // 4, "height": inputs["height"] // 4}
+    elif name == "LikenessCropFaces" and inputs["size"] >= 1024:
+        inputs["size"] //= 4
     elif name == "KSampler":
         inputs["steps"] = 2

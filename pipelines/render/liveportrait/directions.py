@@ -76,6 +76,16 @@ class Directions:
         """Channels that do nothing."""
         return tuple(name for name, row in zip(ARKIT_NAMES, self.table, strict=True) if not row.any())
 
+    def filled(self, other: Directions) -> Directions:
+        """These directions with `other`'s for the channels that do nothing here."""
+        missing = np.abs(self.table).sum(1) == 0
+        taken = int((missing & (np.abs(other.table).sum(1) > 0)).sum())
+        if taken == 0:
+            return self
+        return Directions(
+            np.where(missing[:, None], other.table, self.table), f"{self.source}, {taken} channels by {other.source}"
+        )
+
     def expression(self, blendshapes: FloatArray) -> FloatArray:
         """(..., 63) changes of blendshapes (..., 52), which may be negative."""
         return as_float_array(blendshapes @ self.table)

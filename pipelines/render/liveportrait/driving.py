@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
@@ -20,11 +20,11 @@ from ...motion.motion import Motion, motion_from_values
 from ...motion.retargeting import angles, calm_frames, changed_from, rotations
 from .appearance import INPUT_SIZE
 from .crop import dense, driving_crop, eye_distance, openings
-from .directions import WIDTH
+from .directions import WIDTH, Directions, published
 from .motion import ExtractedMotion, rotation_matrix
 from .moving import EXPRESSION_CHANNEL, OPENINGS_CHANNEL
 from .networks import Networks
-from .renderer import LivePortraitPortrait
+from .renderer import LivePortraitPortrait, one_side_is_right
 from .space import CropSpace
 
 Array = NDArray[np.float64]
@@ -46,7 +46,8 @@ _SHAPES = len(ARKIT_NAMES)
 
 @dataclass(frozen=True, eq=False)
 class _Seen:
-    """Per frame of a take: values (T, 58) as measured; what the extractor read, angles in the picture's axes."""
+    """Per frame of a take: values (T, 58) as measured; what the extractor read, angles in the picture's axes; and on
+    which side of the picture its keypoints `ONE_SIDE` lie."""
 
     values: FloatArray
     expression: FloatArray
@@ -54,6 +55,7 @@ class _Seen:
     place: FloatArray
     scale: FloatArray
     openings: FloatArray
+    one_side_is_right: bool
 
 
 def driving_motion(
@@ -65,15 +67,17 @@ def driving_motion(
     against: str = "calm",
     number: int = 0,
     portrait: LivePortraitPortrait | None = None,
+    measured: Directions | None = None,
 ) -> tuple[Motion, str]:
     """The motion of one face through a driver's frames, for LivePortrait and for every other renderer.
 
-    images: (T, H, W, 3) in [0, 1], in which `faces` were found with 478 landmarks and blendshapes. number: which face,
+    images: (T, H, W, 3) in [0, 1], in which `faces` were found with 478 landmarks. number: which face,
     as in `capture`. against: relative to the driver's calmest tenth of frames or to its first frame; or "portrait",
-    absolute: the portrait ends with the driver's expression and pose, and `portrait` is needed. Turn, place and
-    nearness are the extractor's, blendshapes our own; the change of its expression is the channel
-    "liveportrait.expression" (T, 63), that of the openings "liveportrait.openings" (T, 3). Frames without the face are
-    filled. Returns the motion and what happened. Raises InputError for another word or a missing portrait,
+    absolute: the portrait ends with the driver's expression and pose, and `portrait` is needed. measured: directions of
+    the user's files. Turn, place and nearness are the extractor's; blendshapes those of the faces, or where a face has
+    none, what the keypoints' change comes nearest to (`Directions.blendshapes`); the change of its expression is the
+    channel "liveportrait.expression" (T, 63), that of the openings "liveportrait.openings" (T, 3). Frames without the
+    face are filled. Returns the motion and what happened. Raises InputError for another word or a missing portrait,
     FaceNotFoundError without the face.
     """
     if against not in AGAINST:
@@ -81,6 +85,8 @@ def driving_motion(
     if against == "portrait" and portrait is None:
         raise InputError("against is portrait, but no portrait is connected: connect image and faces of the portrait.")
     faces.require_frames(len(images), "The driving video")
+    mute = any(face.blendshapes is None for _, face in faces)
+    faces = _with_zeros(faces, len(blendshape_names)) if mute else faces
     captured = capture(faces, fps, blendshape_names, number)
     followed, cuts = follow(faces.frames, number)
     bounds = list(zip([0, *cuts], [*cuts, len(images)], strict=True))
@@ -89,7 +95,18 @@ def driving_motion(
         motion = _absolute(seen, fps, portrait, blendshape_names, (faces.height, faces.width))
     else:
         motion = _relative(seen, fps, captured, bounds, spaces, against)
-    return motion, f"{captured.text}\nmeasured by LivePortrait's motion extractor against: {against}"
+    said = f"{captured.text}\nmeasured by LivePortrait's motion extractor against: {against}"
+    if not mute:
+        return motion, said
+    directions = measured or published(seen.one_side_is_right)
+    blendshapes = directions.blendshapes(motion.channels[EXPRESSION_CHANNEL])
+    said += f"\nThe faces have no blendshapes: they were estimated from the keypoints by {directions.source}."
+    return replace(motion, blendshapes=blendshapes), said
+
+
+def _with_zeros(faces: Faces, count: int) -> Faces:
+    zeros = np.zeros(count, np.float32)
+    return faces.with_frames(tuple(tuple(replace(face, blendshapes=zeros) for face in frame) for frame in faces.frames))
 
 
 def _seen(
@@ -103,6 +120,7 @@ def _seen(
     known = np.array([face is not None for face in followed])
     rows: dict[int, FloatArray] = {}
     spaces: list[CropSpace] = []
+    sides: list[bool] = []
     for start, end in bounds:
         scene = {index: face for index in range(start, end) if (face := followed[index]) is not None}
         if not scene:
@@ -112,6 +130,7 @@ def _seen(
         distance = float(np.median([eye_distance(dense(face)) for face in scene.values()]))
         spaces.append(CropSpace.of(distance * float(matrix[0, 0]), INPUT_SIZE))
         read = _extract(networks, images, list(scene), matrix)
+        sides.append(one_side_is_right(read))
         for row, (index, face) in enumerate(scene.items()):
             rows[index] = np.concatenate(
                 [
@@ -127,7 +146,8 @@ def _seen(
     table = np.stack([rows.get(index, np.zeros(width, np.float32)) for index in range(len(images))])
     filled = fill_gaps(as_float_array(table), known, [start for start, _ in bounds if start])
     ends = np.cumsum([_SHAPES + 6, WIDTH, 3, 2, 1, 3])
-    return _Seen(*np.split(filled, ends[:-1], 1)), spaces
+    values, expression, turns, place, scale, opened = np.split(filled, ends[:-1], 1)
+    return _Seen(values, expression, turns, place, scale, opened, sides[0]), spaces
 
 
 def _extract(networks: Networks, images: Tensor, indices: Sequence[int], matrix: Array) -> ExtractedMotion:

@@ -48,20 +48,20 @@ class AdaptiveBlock(nn.Module):
 
 
 class Generator(nn.Module):
-    """(B, 256, 64, 64) to pictures (B, 3, 512, 512) in [0, 1]. width: channels of its middle; the published has 512."""
+    """(B, 256, 64, 64) to pictures (B, 3, 512, 512) in [0, 1]."""
 
-    def __init__(self, width: int = 512) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.fc = nn.Conv2d(256, width, 3, padding=1)
-        self.G_middle_0 = AdaptiveBlock(width, width, 256)
-        self.G_middle_1 = AdaptiveBlock(width, width, 256)
-        self.G_middle_2 = AdaptiveBlock(width, width, 256)
-        self.G_middle_3 = AdaptiveBlock(width, width, 256)
-        self.G_middle_4 = AdaptiveBlock(width, width, 256)
-        self.G_middle_5 = AdaptiveBlock(width, width, 256)
-        self.up_0 = AdaptiveBlock(width, width // 2, 256)
-        self.up_1 = AdaptiveBlock(width // 2, width // 8, 256)
-        self.conv_img = nn.Sequential(nn.Conv2d(width // 8, 12, 3, padding=1), nn.PixelShuffle(2))
+        self.fc = nn.Conv2d(256, 512, 3, padding=1)
+        self.G_middle_0 = AdaptiveBlock(512, 512, 256)
+        self.G_middle_1 = AdaptiveBlock(512, 512, 256)
+        self.G_middle_2 = AdaptiveBlock(512, 512, 256)
+        self.G_middle_3 = AdaptiveBlock(512, 512, 256)
+        self.G_middle_4 = AdaptiveBlock(512, 512, 256)
+        self.G_middle_5 = AdaptiveBlock(512, 512, 256)
+        self.up_0 = AdaptiveBlock(512, 256, 256)
+        self.up_1 = AdaptiveBlock(256, 64, 256)
+        self.conv_img = nn.Sequential(nn.Conv2d(64, 12, 3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, features: Tensor) -> Tensor:
         values = self.fc(features)

@@ -43,6 +43,9 @@ _AMOUNTS, _TURNS = (0.5, 1.0), (-0.2, 0.2)
 #: A channel counts as seen when a line explains at least this much of what the extractor says of it.
 SEEN = 0.5
 
+#: Of a turn that the mesh renderer shows, the extractor must read at least this share.
+LEAST_TURN = 0.3
+
 _STILL = np.zeros(3, dtype=np.float32)
 _NOTHING = np.zeros(len(ARKIT_NAMES), dtype=np.float32)
 _MAX_BYTES, _MAX_HEADER = 1 << 20, 1 << 16
@@ -88,6 +91,16 @@ def fit_line(amounts: FloatArray, changes: FloatArray) -> tuple[FloatArray, floa
     total = float((changes**2).sum())
     left = float(((changes - amounts[:, None] * slope) ** 2).sum())
     return as_float_array(slope), 1 - left / total if total > 1e-12 else 0.0
+
+
+def require_plausible(measurement: Measurement) -> None:
+    """Raise InputError when the extractor does not see a head turn as one: then nothing it says can be used."""
+    read = dict(zip(("pitch", "yaw", "roll"), (round(float(turn), 2) for turn in measurement.turns), strict=True))
+    if min(read.values()) < LEAST_TURN:
+        raise InputError(
+            f"The motion extractor reads a turn of 1 as {read}; each should be near 1 and at least {LEAST_TURN}. "
+            "Nothing was written: use frontal, sharp portraits, and LivePortrait's own files (human model)."
+        )
 
 
 def save_measurement(measurement: Measurement, folder: Path, motion_sha256: str) -> Path:

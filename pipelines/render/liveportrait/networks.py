@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ...errors import WrongWeightsError
 from ...registry import Handle, Registry, Runtime
 from .files import APPEARANCE, GENERATOR, MOTION, RETARGETING, WARPING, load_network, require_files
 from .motion import ExtractedMotion
@@ -58,7 +59,8 @@ class Networks:
     def draw(self, volume: Tensor, driving: Tensor, source: Tensor, half_precision: bool) -> Tensor:
         """The picture (1, 3, 512, 512) of a volume whose keypoints moved from source to driving (1, 21, 3).
 
-        half_precision: 16-bit arithmetic where the device is an NVIDIA card.
+        half_precision: 16-bit arithmetic where the device is an NVIDIA card. Raises WrongWeightsError when the result
+        is not finite.
         """
         device = self.warping.device
         half = half_precision and device.type == "cuda"
@@ -67,7 +69,13 @@ class Networks:
             warped = self.warping.module(volume.to(device), driving.to(device), source.to(device))
             self.runtime.ready(self.generator, _DRAWING_BYTES)
             drawn = self.generator.module(warped.features.to(self.generator.device))
-        return drawn.float().cpu().clamp(0, 1)
+        drawn = drawn.float().cpu()
+        if not torch.isfinite(drawn).all():
+            raise WrongWeightsError(
+                f"LivePortrait drew {int((~torch.isfinite(drawn)).sum())} values that are not finite. "
+                + ("Switch half_precision of Load LivePortrait off." if half else "Fetch its files again.")
+            )
+        return drawn.clamp(0, 1)
 
     @torch.inference_mode()
     def stitched(self, source: Tensor, driving: Tensor) -> Tensor:

@@ -73,7 +73,8 @@ class LivePortraitPortrait:
         channels: Mapping[str, FloatArray] = _NO_CHANNELS,
     ) -> Tensor:
         """The whole picture (H, W, 3) with one frame; arguments as in `PreparedPortrait.frame`."""
-        step = Step(blendshapes, rotation, translation, channels)
+        followed = channels if self.options.follows == "keypoints" else _NO_CHANNELS
+        step = Step(blendshapes, rotation, translation, followed)
         if step.is_still:
             return self.picture.clone()
         driving = driving_keypoints(self.subject, step, self.networks, self.options)
@@ -115,11 +116,15 @@ class LivePortrait:
     @property
     def text(self) -> str:
         """What it does with a motion, for the report."""
-        directions = self.measured or published(True)
+        directions = self._directions(True)
         lines = [f"LivePortrait {self.options.text}; blendshapes move it by {directions.source}."]
         if directions.unknown:
             lines.append(f"No keypoint is known for {len(directions.unknown)} of the 52 channels; they do nothing.")
         return "\n".join([*lines, *([self._note] if self._note else [])])
+
+    def _directions(self, one_side_is_right: bool) -> Directions:
+        known = published(one_side_is_right)
+        return known if self.measured is None else self.measured.filled(known)
 
     def prepare(self, picture: Tensor, face: Face, rest: FloatArray | None = None) -> LivePortraitPortrait:
         """Read a face of a picture; arguments as in `Renderer.prepare`. Raises InputError without 478 landmarks."""
@@ -162,7 +167,7 @@ class LivePortrait:
             source=appearance.motion.placed(),
             openings=openings(landmarks),
             space=CropSpace.of(eye_distance(landmarks) * scale, OUTPUT_SIZE, -roll),
-            directions=self.measured or published(is_right),
+            directions=self._directions(is_right),
             rest=as_float_array(np.zeros(len(ARKIT_NAMES)) if rest is None else np.clip(rest, 0, 1)),
             one_side_is_right=is_right,
         )

@@ -84,11 +84,14 @@ def test_a_right_name_with_a_wrong_content_is_a_problem_with_both_hashes(tmp_pat
     put(tmp_path, "insightface/inswapper_128.onnx", SWAPPER[:-1] + b"?")
     found = examined(tmp_path)
     assert found["weights"]["inswapper_128"]["state"] == "wrong"
-    (problem,) = [problem for problem in found["problems"] if "cannot" not in problem]
+    (problem,) = found["problems"]
     assert sha256(SWAPPER) in problem and sha256(SWAPPER[:-1] + b"?") in problem
     assert f"PROBLEM: {problem}" in as_text(found)
     big = put(tmp_path, "insightface/inswapper_128.onnx", b"?" * 5000)
-    assert sha256(big.read_bytes()) in examined(tmp_path, check=False)["problems"][0]
+    found = examined(tmp_path, check=False)
+    (problem,) = found["problems"]
+    assert sha256(big.read_bytes()) in problem
+    assert "swap faces: not until the problem below is solved" in as_text(found)
 
 
 def test_copies_misplaced_files_pointers_and_unfinished_downloads_are_worth_tidying(tmp_path: Path) -> None:
@@ -96,12 +99,14 @@ def test_copies_misplaced_files_pointers_and_unfinished_downloads_are_worth_tidy
     there = put(tmp_path, "checkpoints/somewhere/swap.onnx", SWAPPER)
     pointer = put(tmp_path, "facefusion/uniface_256.onnx", POINTER)
     partial = put(tmp_path, "pulid/pulid_v1.bin.partial", b"12345")
+    cut = put(tmp_path, "liveportrait/motion_extractor.safetensors", bytes(10_000))
     found = examined(tmp_path)
     notes = "\n".join(found["notes"])
     assert f"{there} is inswapper_128, where nobody looks for it: move it to {here}." in notes
     assert f"{pointer} is only a Git LFS pointer" in notes
     assert f"{partial} is an unfinished download" in notes
     assert "inswapper_128 (0.0 MB) is there 2 times" in notes
+    assert f"{cut} has 0.0 MB, published are about 112 MB: it may be cut off" in "\n".join(found["problems"])
     assert "run `git lfs pull`" in "\n".join(found["problems"])
 
 

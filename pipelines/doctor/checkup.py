@@ -49,7 +49,7 @@ def examine(
     problems += [
         f"cannot {name}: {item['choice']}"
         for name, item in can.items()
-        if not item["works"] and item["choice"] not in problems
+        if item["works"] is False and item["choice"] not in problems
     ]
     if onnxruntime["version"] and onnxruntime["problem"]:
         problems.append(onnxruntime["problem"])

@@ -41,6 +41,7 @@ LOG = logging.getLogger("likeness")
 NODES: tuple[type[io.ComfyNode], ...] = (
     analysis.LoadFaceAnalysis,
     face_masks.LoadFaceParser,
+    face_masks.LoadOccluder,
     faces.DetectFaces,
     faces.FacesFromLandmarks,
     faces.SelectFaces,

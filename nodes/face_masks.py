@@ -12,8 +12,10 @@ from ..pipelines.errors import InputError
 from ..pipelines.face import FaceCrops, Faces
 from ..pipelines.identity.parsed_masks import parsed_in_pictures
 from ..pipelines.identity.parsing import PARSED_PARTS, FaceParser, load_parser, parser_names
+from ..pipelines.stitch.occlusion import Occluder, hidden_masks
 from ..pipelines.stitch.parts import Parsed, masks_in_crops, part_masks
 from ..pipelines.stitch.regions import REGIONS
+from ..pipelines.swap.occluders import load_occluder, occluder_names
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
@@ -69,6 +71,36 @@ class LoadFaceParser(io.ComfyNode):
         return io.NodeOutput(loaded, report, ui=shown(report))
 
 
+class LoadOccluder(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessLoadOccluder",
+            display_name="Load Occluder",
+            category="Likeness/swap",
+            description="Sees hands, hair, microphones and glasses in front of a face, so that they stay in front.",
+            search_aliases=["occlusion", "xseg", "face occluder", "hand in front of face"],
+            **SHOWS_REPORT,
+            inputs=[
+                io.Combo.Input(
+                    "occluder",
+                    options=list(occluder_names()),
+                    default="auto",
+                    tooltip="auto: the newest network whose file is present, else guess. guess: from colours alone, "
+                    "needs no file; misses what has the skin's own colour and takes beards and hard shadows along. "
+                    "xseg_...: facefusion's .onnx files.",
+                ),
+            ],
+            outputs=[sockets.Occluder.Output("occluder", display_name="occluder"), report_output()],
+        )
+
+    @classmethod
+    def execute(cls, occluder: str) -> io.NodeOutput:
+        loaded = load_occluder(shared_registry(), occluder)
+        report = f"Occluder: {loaded.name}. Licence: {loaded.licence}."
+        return io.NodeOutput(loaded, report, ui=shown(report))
+
+
 class FaceMask(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -109,6 +141,11 @@ class FaceMask(io.ComfyNode):
                     "crops", optional=True, tooltip="From Crop Faces: gives the mask in crop space as well."
                 ),
                 *(_parsed_part(part) for part in PARSED_ONLY),
+                sockets.Occluder.Input(
+                    "occluder",
+                    optional=True,
+                    tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
+                ),
             ],
             outputs=[
                 io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside."),
@@ -128,11 +165,15 @@ class FaceMask(io.ComfyNode):
         parser: FaceParser | None = None,
         image: Tensor | None = None,
         crops: FaceCrops | None = None,
+        occluder: Occluder | None = None,
         **parts: bool,
     ) -> io.NodeOutput:
         faces.require_any("Face Mask")
         wanted = tuple(name for name in (*REGIONS, *PARSED_ONLY) if parts.get(name))
         mask, report = part_masks(faces, wanted, grow, feather, _parsed(parser, image, faces))
+        if occluder is not None:
+            mask = mask * (1 - hidden_masks(occluder, _looked_at(image, "occluder"), faces))
+            report = f"{report}\nWithout what {occluder.name} sees in front: {100 * float(mask.mean()):.1f} % masked."
         unseen = ExecutionBlocker("Face Mask has masks of crops only when crops are connected to it.")
         in_crops: Any = unseen if crops is None else masks_in_crops(mask, crops)
         return io.NodeOutput(mask, in_crops, report, ui=shown(report))
@@ -142,6 +183,11 @@ def _parsed(parser: FaceParser | None, image: Tensor | None, faces: Faces) -> Pa
     """A connected parser on the connected picture. Raises InputError when it has nothing to look at."""
     if parser is None:
         return None
+    picture = _looked_at(image, "parser")
+    return Parsed(tuple(PARSED_PARTS), lambda parts: parsed_in_pictures(parser, picture, faces, parts))
+
+
+def _looked_at(image: Tensor | None, what: str) -> Tensor:
     if image is None:
-        raise InputError("Face Mask: the parser has no picture to look at. Connect the faces' picture to image.")
-    return Parsed(tuple(PARSED_PARTS), lambda parts: parsed_in_pictures(parser, image, faces, parts))
+        raise InputError(f"Face Mask: the {what} has no picture to look at. Connect the faces' picture to image.")
+    return image

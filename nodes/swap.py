@@ -10,6 +10,7 @@ from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from ..pipelines.stitch.crop import check_pictures
+from ..pipelines.stitch.occlusion import Occluder
 from ..pipelines.stitch.paste import BLENDS, Blend, stitch_faces
 from ..pipelines.swap.choice import assign_by_likeness, assign_in_order, load_swapper
 from ..pipelines.swap.options import REGIONS, SwapOptions
@@ -62,6 +63,16 @@ def keep_input(region: str, tooltip: str) -> io.Boolean.Input:
     """Whether a part of the face stays the target's."""
     rare = region not in ("mouth", "eyes")
     return io.Boolean.Input(f"keep_{region}", default=False, tooltip=tooltip, advanced=rare)
+
+
+def occluder_input() -> io.Input:
+    """What sees things in front of faces."""
+    return sockets.Occluder.Input(
+        "occluder",
+        optional=True,
+        tooltip="From Load Occluder: hands, hair and other things in front of a face stay in front. Leave it "
+        "unconnected for free faces, where it can only take something away.",
+    )
 
 
 class LoadSwapper(io.ComfyNode):
@@ -170,6 +181,7 @@ class SwapFaces(io.ComfyNode):
                 ),
                 boost_input(),
                 *_by_likeness(),
+                occluder_input(),
             ],
             outputs=[
                 io.Image.Output("image", display_name="image"),
@@ -194,11 +206,14 @@ class SwapFaces(io.ComfyNode):
         analysis: FaceAnalysis | None = None,
         min_probability: float = 0.5,
         mask: Tensor | None = None,
+        occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         limit = mask.expand(len(image), -1, -1) if mask is not None and len(mask) == 1 else mask
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
-        options = SwapOptions(strength, shape, regions=regions, mask=limit, boost=boost_number(boost))
+        options = SwapOptions(
+            strength, shape, regions=regions, mask=limit, boost=boost_number(boost), occluder=occluder
+        )
         check_pictures(image, faces)
         new, old = list(identities.values()), list((people or {}).values())
         if old:

@@ -9,6 +9,7 @@ from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
 from ..pipelines.identity.preview import draw_faces
+from ..pipelines.stitch.occlusion import Occluder
 from ..pipelines.stitch.paste import BLENDS, Blend
 from ..pipelines.swap.options import REGIONS, SwapOptions
 from ..pipelines.swap.swappers import Swapper
@@ -20,9 +21,10 @@ from ..pipelines.video.tracking import describe_tracks, track_faces
 from . import sockets
 from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
+from .protection import guarded
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
-from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input
+from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input, occluder_input
 
 
 def smoothing_input() -> io.Combo.Input:
@@ -128,6 +130,7 @@ class SwapFacesInVideo(io.ComfyNode):
                     tooltip="How the finished face meets the picture at the edge of its mask, as in Swap Faces.",
                 ),
                 boost_input(),
+                occluder_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],
         )
@@ -149,15 +152,17 @@ class SwapFacesInVideo(io.ComfyNode):
         blend: Blend,
         boost: str = BOOSTS[0],
         people: dict[str, Identity] | None = None,
+        occluder: Occluder | None = None,
         **keep: bool,
     ) -> io.NodeOutput:
         regions = tuple(region for region in REGIONS if not keep.get(f"keep_{region}", False))
         new, old = tuple(identities.values()), tuple((people or {}).values())
-        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost))
+        options = SwapOptions(strength, shape, regions=regions, boost=boost_number(boost), occluder=occluder)
         work = TrackedSwap(swapper, new, old, analysis.recogniser, options, blend, min_probability)
         tracks = face_tracks(analysis, threshold, smoothing, work.choose)
         settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
         settings += [analysis.name, swapper.name]
-        swapped, done = send_through(video, FaceFrames(tracks, work), settings, [*new, *old], crf)
+        settings += [occluder.name] if occluder is not None else []
+        swapped, done = send_through(video, FaceFrames(tracks, guarded(work)), settings, [*new, *old], crf)
         report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
         return io.NodeOutput(swapped, report, ui=shown(report))

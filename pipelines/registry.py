@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .errors import MissingPackageError, WrongWeightsError
+from .files.onnx_data import check_external_data
 from .runtime import Handle, Runtime
 from .weights import Manifest, WeightsEntry, as_recorded, find, locate, verify
 
@@ -110,7 +111,8 @@ class Registry:
 def open_onnx_session(path: Path, device: torch.device) -> Any:
     """An `onnxruntime.InferenceSession` on a device, or on the CPU, with a warning, where onnxruntime cannot use it.
 
-    Raises MissingPackageError without onnxruntime, WrongWeightsError for a file that it cannot read.
+    Raises MissingPackageError without onnxruntime, WrongWeightsError for a file that it cannot read, UnsafeFileError
+    for one whose weights lie outside its folder.
     """
     try:
         import onnxruntime
@@ -119,6 +121,8 @@ def open_onnx_session(path: Path, device: torch.device) -> Any:
             f"{path.name} needs the package onnxruntime: `pip install onnxruntime` "
             "(onnxruntime-gpu for an NVIDIA card), then restart."
         ) from error
+    # onnxruntime refuses that itself only in its later versions
+    check_external_data(path)
     wanted = ["CUDAExecutionProvider", "ROCMExecutionProvider"] if device.type == "cuda" else []
     available = onnxruntime.get_available_providers()
     providers: list[Any] = [(name, {"device_id": device.index or 0}) for name in wanted if name in available]

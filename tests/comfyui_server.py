@@ -26,7 +26,8 @@ from likeness.cli.comfyui import pack_link
 ROOT = Path(__file__).resolve().parents[1]
 
 #: Nodes that only the tests have.
-TEST_NODES = tuple(ROOT / "tests" / "workflows" / name for name in ("support_nodes.py", "tiny_model_nodes.py"))
+TEST_NODE_FILES = ("guard_nodes.py", "support_nodes.py", "tiny_model_nodes.py")
+TEST_NODES = tuple(ROOT / "tests" / "workflows" / name for name in TEST_NODE_FILES)
 
 START_LIMIT_S = 180
 RUN_LIMIT_S = 300

@@ -17,6 +17,8 @@ from ..identity.identity import Identity
 LEAST_COLOUR_SHARE = 0.005
 #: A colour is this coarse, so that soft edges do not become regions of their own.
 COLOUR_STEPS = 8
+#: An edge is narrower than twice this, and this alike (cosine) are a colour and its shades.
+EDGE_PX, SAME_COLOUR = 2, 0.95
 
 
 #: What regions can be made of.
@@ -104,21 +106,31 @@ def masks_of_boxes(boxes: Any, height: int, width: int) -> Tensor:
 
 
 def masks_of_drawing(picture: Tensor) -> Tensor:
-    """(N, H, W): one region per colour of a drawn layout (H, W, 3) in [0, 1]; black belongs to nobody."""
-    steps = (picture[..., :3] * (COLOUR_STEPS - 1)).round().long()
+    """(N, H, W): one region per colour of a drawn layout (H, W, 3) in [0, 1]; black belongs to nobody.
+
+    The shades between a colour and black, which the soft edge of a brush leaves, belong to the colour.
+    """
+    colours = picture[..., :3]
+    steps = (colours * (COLOUR_STEPS - 1)).round().long()
     code = (steps[..., 0] * COLOUR_STEPS + steps[..., 1]) * COLOUR_STEPS + steps[..., 2]
-    colours, counts = code.unique(return_counts=True)
-    wanted = [
-        colour
-        for colour, count in zip(colours.tolist(), counts.tolist(), strict=True)
-        if colour != 0 and count >= LEAST_COLOUR_SHARE * code.numel()
-    ]
-    if not wanted:
+    plain: list[Tensor] = []
+    for colour in code.unique().tolist():
+        mask = (code == colour).float()
+        # edges and specks have no inside
+        inside = 1 - torch.nn.functional.max_pool2d(1 - mask[None], 2 * EDGE_PX + 1, 1, EDGE_PX)[0]
+        if colour != 0 and mask.mean() >= LEAST_COLOUR_SHARE and inside.any():
+            plain.append(mask)
+    if not plain:
         raise InputError(
             f"The drawing of {picture.shape[1]} × {picture.shape[0]} px has no coloured area: paint one plain colour "
             "per person on black."
         )
-    return torch.stack([(code == colour).float() for colour in wanted])
+    masks = torch.stack(plain)
+    means = torch.einsum("nhw,hwc->nc", masks, colours) / masks.sum((1, 2))[:, None]
+    likeness = torch.nn.functional.normalize(colours, dim=-1) @ torch.nn.functional.normalize(means, dim=-1).T
+    shades = (masks.sum(0) == 0) & (code != 0) & (likeness.amax(-1) >= SAME_COLOUR)
+    nearest = torch.nn.functional.one_hot(likeness.argmax(-1), len(masks)).permute(2, 0, 1)
+    return masks + nearest * shades
 
 
 def masks_given(masks: Tensor) -> Tensor:

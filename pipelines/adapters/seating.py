@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -136,9 +137,9 @@ def face_nearness(face: Face, masks: Tensor, height: int, width: int) -> NDArray
     """
     x0, y0, x1, y1 = (float(value) for value in face.bbox_xyxy)
     rows, columns = masks.shape[-2] / height, masks.shape[-1] / width
-    middle = np.array([(x0 + x1) / 2 * columns, (y0 + y1) / 2 * rows])
-    diagonal = float(np.hypot(*masks.shape[-2:]))
-    distances = np.array([np.hypot(*(np.array(centre(mask)) - middle)) for mask in masks]) / diagonal
+    middle = ((x0 + x1) / 2 * columns, (y0 + y1) / 2 * rows)
+    diagonal = math.hypot(masks.shape[-2], masks.shape[-1])
+    distances = np.array([math.dist(centre(mask), middle) for mask in masks]) / diagonal
     return INSIDE * face_shares(face, masks, height, width) + (1 - INSIDE) * (1 - distances)
 
 

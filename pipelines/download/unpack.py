@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import stat
 import zipfile
@@ -38,6 +39,11 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, ...]:
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        raise UnsafeFileError(f"{archive} cannot be unpacked: {error}. Fetch it again.") from error
+    except OSError as error:
+        # a place before the archive's beginning; everything else is the disk's
+        if error.errno != errno.EINVAL:
+            raise
         raise UnsafeFileError(f"{archive} cannot be unpacked: {error}. Fetch it again.") from error
 
 

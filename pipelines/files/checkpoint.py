@@ -6,6 +6,7 @@ table of dotted names.
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,21 @@ from torch import Tensor, nn
 from ..errors import UnsafeFileError, WrongWeightsError
 
 TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
+#: What torch's reader of weights raises, besides UnpicklingError, when the instructions in a file make no sense.
+_BROKEN_TORCH_FILE = (
+    RuntimeError,
+    EOFError,
+    ValueError,
+    IndexError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    OSError,
+    struct.error,
+)
 #: Levels that training code puts around the tensors and that carry no meaning.
 WRAPPERS = ("state_dict.", "module.")
 
@@ -119,7 +135,7 @@ def _read_torch(path: Path) -> Any:
             f"{path.name} holds more than weights and is not opened, because that could run code ({error}). "
             "Get the file from its publisher again, or a .safetensors of it."
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except _BROKEN_TORCH_FILE as error:
         raise WrongWeightsError(
             f"{path.name} ({path.stat().st_size} bytes) is no complete torch file ({error}): download it again."
         ) from error

@@ -32,18 +32,21 @@ def membrane(values: Tensor, inside: Tensor, cycles: int = _CYCLES) -> Tensor:
     if bool(inside.all()):
         return torch.zeros_like(values)
     hole = inside.to(values.dtype)[None, None]
-    filled = _pull_push(values[None] * (1 - hole), 1 - hole)
+    filled = pull_push(values[None] * (1 - hole), 1 - hole)
     solution = values[None] * (1 - hole) + filled * hole
     for _ in range(cycles):
         solution = _cycle(solution, torch.zeros_like(solution), hole)
     return solution[0]
 
 
-def _pull_push(values: Tensor, weight: Tensor) -> Tensor:
-    """A first guess: known values averaged upwards, holes filled from the level above."""
+def pull_push(values: Tensor, weight: Tensor) -> Tensor:
+    """Holes filled with what surrounds them: known values averaged upwards, holes taken from the level above.
+
+    values: (1, C, h, w), times weight. weight: (1, 1, h, w) in [0, 1], 0 in a hole. Returns (1, C, h, w).
+    """
     if float(weight.min()) > 0 or min(values.shape[2:]) < 2:
         return values / weight.clamp(min=1e-6)
-    coarse = _pull_push(_down(values), _down(weight))
+    coarse = pull_push(_down(values), _down(weight))
     size = (values.shape[2], values.shape[3])
     grown = _up(coarse, size)
     return values + grown * (1 - weight)

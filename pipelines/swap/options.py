@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from ..errors import InputError
+from ..stitch.occlusion import Occluder
 
 #: Parts of the face that can be swapped on their own.
 REGIONS = ("skin", "eyes", "brows", "nose", "mouth", "jaw", "forehead")
@@ -20,7 +21,7 @@ class SwapOptions:
     shape, 0 keeps the target's, 1 takes all that its pose and expression allow. keep_mouth, keep_eyes: leave the
     target's own. regions: which parts to swap. mask: (B, H, W) in [0, 1], where the picture may change, or None.
     boost: for swappers of a fixed size, how many of their pixels side by side make one of the crop; 0 decides by the
-    face's size.
+    face's size. occluder: sees what lies in front of the faces and stays there, or None.
     """
 
     strength: float = 1.0
@@ -30,6 +31,7 @@ class SwapOptions:
     regions: tuple[str, ...] = REGIONS
     mask: Tensor | None = None
     boost: int = 0
+    occluder: Occluder | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("strength", self.strength), ("shape", self.shape)):

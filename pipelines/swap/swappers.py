@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..face import Face, FaceCrops
 from ..identity.identity import Identity
 from ..registry import Registry
+from ..stitch.occlusion import Occluder, hidden_part, uncovered
 from .blendswap import BLENDSWAP
 from .ghost import GHOSTS
 from .hififace import HIFIFACE
@@ -110,7 +111,7 @@ def swap_faces(
     """
     options = options or SwapOptions()
     _check(images, assignments, options)
-    found = swapper.swap(images[..., :3], assignments, options)
+    found = swapper.swap(_seen(images[..., :3], assignments, options.occluder), assignments, options)
     side = max((max(face.mask.shape) for face in found), default=16)
     crops = images.new_zeros((len(found), side, side, 3), dtype=torch.float32)
     masks = images.new_zeros((len(found), side, side), dtype=torch.float32)
@@ -120,6 +121,10 @@ def swap_faces(
         crops[row, :height, :width] = face.pixels.permute(1, 2, 0)
         masks[row, :height, :width] = face.mask if options.strength > 0 else 0
         matrices[row] = [[1, 0, -face.x0], [0, 1, -face.y0]]
+        if options.occluder is not None:
+            region = (face.x0, face.y0, face.x0 + width, face.y0 + height)
+            index, target, _ = assignments[row]
+            masks[row, :height, :width] *= 1 - hidden_part(options.occluder, images[index], target, region)
         if options.mask is not None:
             limit = options.mask[assignments[row][0], face.y0 : face.y0 + height, face.x0 : face.x0 + width]
             masks[row, :height, :width] *= limit
@@ -127,6 +132,22 @@ def swap_faces(
     return FaceCrops(
         crops, masks, matrices, frame, tuple(face for _, face, _ in assignments), images.shape[1], images.shape[2]
     )
+
+
+def _seen(images: Tensor, assignments: Sequence[Assignment], occluder: Occluder | None) -> Tensor:
+    """The pictures as a swapper should see them: skin instead of what hides a face, which would colour the result."""
+    if occluder is None:
+        return images
+    pictures = list(images)
+    for index, face, _ in assignments:
+        low, high = face.bbox_xyxy[:2], face.bbox_xyxy[2:]
+        x0, y0 = np.maximum(low - 0.5 * (high - low), 0).astype(int)
+        x1, y1 = np.minimum(high + 0.5 * (high - low) + 1, [images.shape[2], images.shape[1]]).astype(int)
+        if x1 > x0 and y1 > y0:
+            region = (int(x0), int(y0), int(x1), int(y1))
+            hidden = hidden_part(occluder, images[index], face, region)
+            pictures[index] = uncovered(pictures[index], face, hidden, region)
+    return torch.stack(pictures)
 
 
 def _check(images: Tensor, assignments: Sequence[Assignment], options: SwapOptions) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import InputError
@@ -15,6 +14,7 @@ from ..face import Face, FloatArray, TrackedFrame
 from ..identity.analysis import Recogniser
 from ..identity.assign import best_people
 from ..identity.identity import Identity, likeness
+from ..stitch.calm import CalmChange, Memory
 from ..stitch.paste import Blend, stitch_faces
 from .options import SwapOptions
 from .swappers import Swapper, swap_faces
@@ -38,6 +38,7 @@ class TrackedSwap:
     blend: Blend = "alpha"
     min_probability: float = 0.5
     batch: int = 1
+    _calm: CalmChange = field(default_factory=CalmChange, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.identities:
@@ -67,11 +68,13 @@ class TrackedSwap:
             ordered = sorted(frame.people, key=lambda found: (found[0].area_px, found[0].track))
             people += [(row, face, self.identities[who]) for face, who in ordered]
         crops = swap_faces(self.swapper, batch, people, self.options)
-        return list(stitch_faces(batch, crops, self.blend)[0])
+        swapped = stitch_faces(batch, crops, self.blend)[0]
+        return [self._calm.calm(frame, picture) for frame, picture in zip(frames, swapped, strict=True)]
 
-    def state(self) -> dict[str, NDArray[np.generic]]:
-        """Nothing: every frame is swapped for itself."""
-        return {}
+    def state(self) -> Memory:
+        """How the faces were changed last, so that the next change is as steady."""
+        return self._calm.state()
 
-    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
-        """Nothing to remember."""
+    def restore(self, state: Memory) -> None:
+        """Go on where `state` was taken."""
+        self._calm.restore(state)

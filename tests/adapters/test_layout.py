@@ -208,6 +208,18 @@ def test_every_plain_colour_of_a_drawing_is_a_region_and_black_is_nobodys() -> N
         masks_of_drawing(torch.zeros(40, 60, 3))
 
 
+def test_a_soft_brush_leaves_no_regions_of_its_own_along_its_edge() -> None:
+    x = torch.arange(200.0)
+    drawing = torch.zeros(120, 200, 3)
+    drawing[20:100, :, 1] = ((40 - (x - 50).abs()) / 20).clamp(0, 1)
+    drawing[20:100] += (((40 - (x - 150).abs()) / 20).clamp(0, 1))[:, None]
+    masks = masks_of_drawing(drawing)
+    assert len(masks) == 2 and masks.max() == 1
+    centres = sorted(centre(mask)[0] for mask in masks)
+    assert centres == pytest.approx([50, 150], abs=1)
+    assert all(60 * 80 <= float(mask.sum()) <= 80 * 80 for mask in masks)
+
+
 def test_masks_of_other_shapes_values_or_without_any_area_are_refused() -> None:
     with pytest.raises(InputError, match="values from 0 to 1"):
         Layout("masks", torch.full((2, 8, 8), 2.0)).masks()

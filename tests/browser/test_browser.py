@@ -185,3 +185,47 @@ def test_the_headless_converter_makes_the_same_prompt_as_the_frontend(
     }
     ours = to_prompt(json.loads(workflow.read_text("utf-8")), comfyui.get("/object_info"))
     assert {key: (node["class_type"], node["inputs"]) for key, node in ours.items()} == theirs
+
+
+def test_a_layout_drawn_by_hand_reaches_identity_regions(browser: Any, comfyui: ComfyServer) -> None:
+    page = Page(browser, comfyui, nodes_2=True)
+    page.load(ROOT / "example_workflows" / "two_people_drawn.json")
+    page.tab.evaluate(
+        "() => { const n = app.graph.nodes.find((n) => n.type === 'CreateBoundingBoxes');"
+        " app.canvas.ds.scale = 1; app.canvas.ds.offset = [300 - n.pos[0], 120 - n.pos[1]];"
+        " app.canvas.setDirty(true, true) }"
+    )
+    editor = page.tab.locator('[data-testid="bounding-boxes"]').first
+    editor.get_by_text("Clear all").click()
+    paper = editor.locator("canvas").bounding_box()
+    for left, top, right, bottom in ((0.55, 0.2, 0.95, 0.9), (0.05, 0.3, 0.45, 0.9)):
+        page.tab.mouse.move(paper["x"] + left * paper["width"], paper["y"] + top * paper["height"])
+        page.tab.mouse.down()
+        page.tab.mouse.move(paper["x"] + right * paper["width"], paper["y"] + bottom * paper["height"], steps=6)
+        page.tab.mouse.up()
+        page.tab.wait_for_timeout(300)
+    page.shoot("two_people_drawn_nodes2")
+
+    prompt = page.prompt()
+    (key,) = (key for key, node in prompt.items() if node["class_type"] == "CreateBoundingBoxes")
+    regions = next(node for node in prompt.values() if node["class_type"] == "LikenessIdentityRegions")
+    assert regions["inputs"]["source.boxes"] == [key, 1]
+    inputs = prompt[key]["inputs"]
+    width, height = inputs["width"], inputs["height"]
+    assert (regions["inputs"]["source.width"], regions["inputs"]["source.height"]) == (width, height)
+    drawn = [[box[name] for name in ("x", "y", "width", "height")] for box in _boxes(inputs["editor_state"])]
+    wanted = [
+        [0.55 * width, 0.2 * height, 0.4 * width, 0.7 * height],
+        [0.05 * width, 0.3 * height, 0.4 * width, 0.6 * height],
+    ]
+    assert len(drawn) == 2
+    assert (
+        max(abs(a - b) for box, other in zip(drawn, wanted, strict=True) for a, b in zip(box, other, strict=True)) < 25
+    )
+    assert page.complaints == []
+    page.tab.close()
+
+
+def _boxes(value: Any) -> list[dict[str, float]]:
+    """A widget's list, which the page wraps so that it is not taken for a link."""
+    return value["__value__"] if isinstance(value, dict) else value

@@ -15,7 +15,7 @@ from likeness.tests.comfyui_server import ComfyServer
 from likeness.tests.download.file_server import FileServer, Served, serving
 
 #: Files without a published hash, so that a small one can stand for them.
-WANTED, OTHER = "wplus_sd15", "simswap_256"
+WANTED, OTHER = "fastcomposer_sd15", "simswap_256"
 
 
 @pytest.fixture(scope="module")
@@ -86,9 +86,9 @@ def test_other_sites_and_their_forms_are_refused(comfyui: ComfyServer) -> None:
 def test_what_was_agreed_to_is_fetched_recorded_and_known_afterwards(comfyui: ComfyServer, mirror: FileServer) -> None:
     file = listed(comfyui)[WANTED]
     assert file["path"] is None and not file["hash_known"]
-    mirror.files["/wplus/wplus_adapter.bin"] = Served(b"small adapter" * 1000)
+    mirror.files["/fastcomposer/pytorch_model.bin"] = Served(b"small adapter" * 1000)
     assert ask(comfyui, "/likeness/fetch", {"agreed": {WANTED: file["terms"]}})[1] == {"fetching": [WANTED]}
-    place = comfyui.base / "models" / "wplus" / "wplus_adapter.bin"
+    place = comfyui.base / "models" / "fastcomposer" / "pytorch_model.bin"
     assert settled(comfyui, WANTED)["message"] == str(place) == file["target"]
     assert place.stat().st_size == 13_000
     assert listed(comfyui)[WANTED]["path"] == str(place)

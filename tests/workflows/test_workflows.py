@@ -143,6 +143,33 @@ def test_restoring_changes_the_face_and_nothing_else(comfyui: ComfyServer) -> No
     assert "missing: codeformer" in outputs[loaded]["text"][0]
 
 
+def test_a_diffusion_swap_paints_the_face_and_nothing_else(comfyui: ComfyServer, adapter_files: None) -> None:
+    prompt = prompt_of(comfyui, "diffusion_swap")
+    prompt["target"] = {"class_type": "PreviewImage", "inputs": {"images": [titled(prompt, "Target photo"), 0]}}
+    outputs = comfyui.run(prompt)
+    result, target = (picture(comfyui, outputs, key) for key in (titled(prompt, "Result"), "target"))
+    mask = picture(comfyui, outputs, titled(prompt, "What was changed"))[..., 0]
+    difference = np.abs(result - target).max(-1)
+    assert difference[mask == 0].max() <= 1 and difference[mask > 250].mean() > 5
+    assert 0.02 < (mask > 0).mean() < 0.3
+    crop = next(key for key, node in prompt.items() if node["class_type"] == "LikenessCropFaces")
+    assert ":" in crop  # inside the blueprint
+
+
+def test_the_blueprint_is_offered_and_is_the_one_of_the_example_workflow(comfyui: ComfyServer) -> None:
+    offered = [entry["name"] for entry in comfyui.get("/global_subgraphs").values()]
+    assert "Diffusion Swap" in offered
+    blueprint = json.loads((ROOT / "subgraphs" / "Diffusion Swap.json").read_text(encoding="utf-8"))
+    assert blueprint["definitions"] == read("diffusion_swap")["definitions"]
+    (host,) = blueprint["nodes"]
+    inside = blueprint["definitions"]["subgraphs"][0]
+    assert host["type"] == inside["id"] and all(entry["link"] is None for entry in host["inputs"])
+    dials = {"denoise", "identity_strength", "pose_strength", "seed", "steps", "cfg", "crop_size"}
+    assert dials <= {entry["name"] for entry in host["inputs"]}
+    known = set(comfyui.get("/object_info"))
+    assert {node["type"] for node in inside["nodes"]} <= known
+
+
 def test_the_builder_names_the_photo_of_somebody_else(comfyui: ComfyServer, saved_identity: Path) -> None:
     prompt = prompt_of(comfyui, "save_an_identity")
     build = next(key for key, node in prompt.items() if node["class_type"] == "LikenessBuildIdentity")

@@ -72,5 +72,7 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         prompt[key] = {"class_type": "LikenessTestAnalysis", "inputs": other, **meta}
     elif name.startswith("Empty") and "width" in inputs:
         inputs |= {"width": inputs["width"] // 4, "height": inputs["height"] // 4}
+    elif name == "LikenessCropFaces" and inputs["size"] >= 1024:
+        inputs["size"] //= 4
     elif name == "KSampler":
         inputs["steps"] = 2

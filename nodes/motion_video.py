@@ -77,7 +77,7 @@ class MotionFromVideo(io.ComfyNode):
         person: Identity | None = None,
     ) -> io.NodeOutput:
         choose = person_or_all(analysis.recogniser, person, min_probability)
-        frames = watched(video, face_tracks(analysis, threshold, "zero_lag", choose))
+        frames = watched(video, face_tracks(analysis, threshold, "zero_lag", choose, blendshapes=True))
         fps = float(facts_of(video).rate)
         motion, said = take_video(frames, fps, BLENDSHAPE_NAMES, against, smooth_s, face, neutral)
         report = f"{said}\n{describe_motion(motion).partition(chr(10))[2]}"
@@ -160,7 +160,7 @@ class AnimateInVideo(io.ComfyNode):
         used, which = load_renderer(shared_registry(), renderer) if loaded is None else (loaded, loaded.text)
         work = TrackedActing(used, acted, BLENDSHAPE_NAMES, how, part, strength, after_end)
         choose = person_or_all(analysis.recogniser, person, min_probability)
-        tracks = face_tracks(analysis, threshold, "zero_lag", choose)
+        tracks = face_tracks(analysis, threshold, "zero_lag", choose, blendshapes=True)
         settings = ["animate", motion_hash(acted), how, part, strength, after_end, which, min_probability, threshold]
         people = [] if person is None else [person]
         changed, done = send_through(video, FaceFrames(tracks, guarded(work)), [*settings, analysis.name], people, crf)
@@ -177,6 +177,6 @@ def _motion(
     if driving is None or motion is not None:
         both = "neither is" if driving is None else "both are"
         raise InputError(f"Animate In Video takes a motion or a driving video, {both} connected: connect one of them.")
-    frames = watched(driving, face_tracks(analysis, threshold, "zero_lag"))
+    frames = watched(driving, face_tracks(analysis, threshold, "zero_lag", blendshapes=True))
     against: Against = "nothing" if how == "replace" else "calm"
     return take_video(frames, float(facts_of(driving).rate), BLENDSHAPE_NAMES, against)[0]

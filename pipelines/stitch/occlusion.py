@@ -36,6 +36,10 @@ _SPREAD = ((0.19, 0.28), (0.05, 0.075), (0.05, 0.075))
 #: How deep, in parts of the crop's side, something reaches into the face that is more than a border of its outline.
 _DEEP = 0.035
 
+#: Half the width of what is thin, in parts of the crop's side, and from which distance in brightness it is believed all
+#: the same: hair and dark rims are that far from the skin, wrinkles are redder rather than darker.
+_THIN, _FAR = 0.0125, 4.5
+
 #: What is further from the skin's colour than this does not count as skin.
 _CUT = 3.5
 
@@ -147,9 +151,10 @@ def guess_hidden(picture: Tensor, face: Face) -> tuple[Tensor, Matrix]:
         return torch.zeros(size), matrix
     colours = _colours(crop)
     middle = _middle(points, skin)
-    away = _distance(colours, skin, middle)
+    apart = _distances(colours, skin, middle)
+    away = apart.square().sum(0).sqrt()
     sure = skin * (away > _SURE)
-    front = _from_outside(sure, skin * (away > _MAY), hull)
+    front = _without_lines(_from_outside(sure, skin * (away > _MAY), hull), apart[0])
     if not 0 < float(front.sum()) < _MOST * float(skin.sum()):
         return torch.zeros(size), matrix
     soft = front * ((away - _MAY) / (_SURE - _MAY)).clamp(0, 1)
@@ -174,8 +179,8 @@ def _middle(points: FloatArray, skin: Tensor) -> Tensor:
     return skin * torch.exp(-0.5 * away / reach**2)
 
 
-def _distance(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
-    """(h, w): how far each pixel is from the skin's colour at its place, in the skin's spread.
+def _distances(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
+    """(3, h, w): how far each pixel is from the skin's colour at its place, in the skin's spread of each.
 
     The skin's colour is a smooth surface, of second degree in brightness and of first in the colour ratios, kept flat
     by a penalty; it is fitted by reweighted least squares with Tukey's weights of the distance in all three, from the
@@ -202,7 +207,7 @@ def _distance(colours: Tensor, skin: Tensor, middle: Tensor) -> Tensor:
         spread = (1.4826 * rest[:, near].abs().median(1).values).clamp(least, most)
         fits = torch.stack([_fit(inside, values, weight, _STIFF[row], stiffness) for row, values in enumerate(known)])
         surface = fits @ inside
-    return (((values - fits @ terms) / spread[:, None]) ** 2).sum(0).sqrt().view(height, width)
+    return ((values - fits @ terms) / spread[:, None]).view(3, height, width)
 
 
 def _fit(terms: Tensor, values: Tensor, weight: Tensor, stiff: tuple[float, ...], times: float) -> Tensor:
@@ -227,6 +232,14 @@ def _from_outside(sure: Tensor, may: Tensor, hull: Tensor) -> Tensor:
     outside = _grown(sure * (depth <= deep), may)
     reaching = outside * (depth > deep)
     return _grown(reaching, outside, steps=round(2 * deep))
+
+
+def _without_lines(front: Tensor, brightness: Tensor) -> Tensor:
+    """`front` (h, w) of 0 and 1 without thin lines about as bright as skin: wrinkles, the corners of a mouth."""
+    across = 2 * round(_THIN * front.shape[0]) + 1
+    eroded = 1 - F.max_pool2d(1 - front[None, None], across, 1, across // 2)
+    thick = _grown(F.max_pool2d(eroded, across, 1, across // 2)[0, 0], front, steps=across // 2)
+    return torch.maximum(thick, front * (brightness.abs() > _FAR))
 
 
 def _depth(hull: Tensor) -> Tensor:

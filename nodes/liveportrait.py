@@ -11,7 +11,7 @@ from ..pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from ..pipelines.motion.report import describe_motion
 from ..pipelines.render.animate import faces_to_animate, shown_already
 from ..pipelines.render.liveportrait.driving import AGAINST, driving_motion
-from ..pipelines.render.liveportrait.options import REGIONS, LivePortraitOptions, Region
+from ..pipelines.render.liveportrait.options import FOLLOWS, REGIONS, Follows, LivePortraitOptions, Region
 from ..pipelines.render.liveportrait.renderer import (
     LivePortrait,
     LivePortraitPortrait,
@@ -67,6 +67,14 @@ class LoadLivePortrait(io.ComfyNode):
                     tooltip="16-bit arithmetic on an NVIDIA card: faster, hardly visible. Elsewhere it changes "
                     "nothing.",
                 ),
+                io.Combo.Input(
+                    "follows",
+                    options=list(FOLLOWS),
+                    default=FOLLOWS[0],
+                    advanced=True,
+                    tooltip="Of a motion from LivePortrait Motion: keypoints is exact; blendshapes follows what "
+                    "editing nodes made of it. Other motions have blendshapes only.",
+                ),
             ],
             outputs=[
                 sockets.Renderer.Output(
@@ -80,9 +88,15 @@ class LoadLivePortrait(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, region: Region, stitching: bool, eye_retargeting: bool, lip_retargeting: bool, half_precision: bool
+        cls,
+        region: Region,
+        stitching: bool,
+        eye_retargeting: bool,
+        lip_retargeting: bool,
+        half_precision: bool,
+        follows: Follows,
     ) -> io.NodeOutput:
-        options = LivePortraitOptions(region, stitching, eye_retargeting, lip_retargeting, half_precision)
+        options = LivePortraitOptions(region, stitching, eye_retargeting, lip_retargeting, half_precision, follows)
         renderer = load_liveportrait(shared_registry(), options)
         report = f"{renderer.text}\nLicence {LivePortraitRenderer.licence}."
         return io.NodeOutput(renderer, report, ui=shown(report))

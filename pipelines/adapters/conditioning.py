@@ -90,19 +90,29 @@ def _only_one(title: str, wish: Wish) -> Identity:
     return next(iter(wish.people))
 
 
+#: Width of the text → whose CLIP gives it.
+TEXT_WIDTHS = {768: "an SD1.5", 1024: "an SD2.1", 2048: "an SDXL"}
+
+
+def _require_width(title: str, encoded: Conditioning, width: int) -> None:
+    """Raise InputError for the CLIP of another model: its text has another width."""
+    found = encoded[0][0].shape[-1]
+    if found != width:
+        raise InputError(
+            f"{title} works on text of width {width}, the CLIP gives {found}: connect the CLIP of "
+            f"{TEXT_WIDTHS.get(width, 'the right')} checkpoint."
+        )
+
+
 def _fused(
     loaded: LoadedAdapter, fuse: nn.Module, encoded: Conditioning, tokens: Tensor, positions: Sequence[int]
 ) -> Conditioning:
     """The conditioning with identity tokens (N, width) fused in at N positions."""
     title = loaded.ready().family.title  # the text encoder may have taken its place on the device
     module, weight = cast(FuseModule, fuse), next(fuse.parameters())
+    _require_width(title, encoded, tokens.shape[-1])
     result: Conditioning = []
     for prompt, values in encoded:
-        if prompt.shape[-1] != tokens.shape[-1]:
-            raise InputError(
-                f"{title} fuses into text of width {tokens.shape[-1]}, the CLIP gives {prompt.shape[-1]}: connect the "
-                f"CLIP of {'an SDXL' if tokens.shape[-1] == 2048 else 'an SD1.5'} checkpoint."
-            )
         marks = torch.zeros(prompt.shape[:2], dtype=torch.bool, device=weight.device)
         marks[:, list(positions)] = True
         with torch.no_grad():
@@ -126,6 +136,7 @@ def _arc2face(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources: Sou
     with torch.no_grad():
         encoded = arc2face.encode(cast(Any, adapter.projector), ids, unit.to(device)).cpu()
     plain = clip.encode_from_tokens_scheduled(tokens)
+    _require_width("Arc2Face", plain, encoded.shape[-1])
     said = f'{person.name} in place of "id" in "{wish.text}"'
     return Changed([[encoded, dict(values)] for _, values in plain], plain, said)
 
@@ -185,6 +196,8 @@ def _consistentid(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, sources:
     seen = host_features(adapter.family.title, need, sources.tower, pixels)
     plain = clip.encode_from_tokens_scheduled(clip.tokenize(text))
     projector = cast(ConsistentIdProjector, loaded.ready().projector)
+    width = projector.FacialEncoder.fuse_module.layer_norm.weight.shape[0]
+    _require_width(f"ConsistentID ({adapter.file})", plain, width)
     device = next(projector.parameters()).device
     own: Conditioning = []
     for prompt, values in plain:
@@ -224,9 +237,11 @@ def _stableidentity(loaded: LoadedAdapter, clip: TextEncoder, wish: Wish, source
     with torch.no_grad():
         embeddings = adapter.projector(mean_rows(vectors, features.weights))[0].float().cpu()
     tokens, word = clip.tokenize(wish.text), clip.tokenize(wish.trigger)
-    own, plain = replace_word(tokens, word, wish.trigger, embeddings), without_word(tokens, word)
+    own = replace_word(tokens, word, wish.trigger, embeddings)
+    plain = clip.encode_from_tokens_scheduled(without_word(tokens, word))
+    _require_width("StableIdentity", plain, embeddings.shape[-1])  # ComfyUI drops embeddings of another width
     said = f"{person.name} ({text}) in place of {wish.trigger!r}"
-    return Changed(clip.encode_from_tokens_scheduled(own), clip.encode_from_tokens_scheduled(plain), said)
+    return Changed(clip.encode_from_tokens_scheduled(own), plain, said)
 
 
 #: Family → how it puts people into a prompt.

@@ -14,8 +14,8 @@ if __name__ == "__main__":
 
 import comfy.model_management
 import torch
-from tiny_graph import KINDS, ODD, assert_close, assert_different, base, counted, known, person
-from tiny_models import conditioning, sample
+from tiny_graph import ODD, assert_close, assert_different, base, counted, known, person
+from tiny_models import TEXT, conditioning, sample
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from likeness.nodes.attach import attach
@@ -84,60 +84,79 @@ def case_the_attention_never_waits_for_the_device() -> None:
             counts[steps] = sum(seen.counts.values())
         return counts
 
-    for name, kinds in (("SD1.5", KINDS), ("FLUX", ("flux",))):
+    for way, name in WAYS.items():
         own = transfers(base(name), name)
-        for kind in kinds:
-            masked = person(kind, backbone=name, mask=torch.ones(1, 72, 104))
-            ours = transfers(attach(base(name), masked), name)
-            assert ours[3] - ours[2] == own[3] - own[2], (kind, ours, own)
-            timed = person(kind, backbone=name, window=Window(sigma_end=0.01))
-            ours = transfers(attach(base(name), timed), name)
-            assert ours[3] - ours[2] == own[3] - own[2] + 1, (kind, "once per step", ours, own)
+        masked = one_of(way, mask=torch.ones(1, 72, 104))
+        ours = transfers(attach(base(name), masked), name)
+        assert ours[3] - ours[2] == own[3] - own[2], (way, ours, own)
+        timed = one_of(way, window=Window(sigma_end=0.01))
+        ours = transfers(attach(base(name), timed), name)
+        assert ours[3] - ours[2] == own[3] - own[2] + 1, (way, "once per step", ours, own)
 
 
 def case_the_patches_survive_torch_compile_without_a_graph_break_or_a_recompilation() -> None:
     from comfy_api.torch_helpers.torch_compile import set_torch_compile_wrapper
     from torch._dynamo.utils import counters
 
-    for kind in ("key_value", "flux"):
-        name = "FLUX" if kind == "flux" else "SD1.5"
-        applied = person(kind, backbone=name, mask=torch.ones(1, 64, 64), curve=StepCurve(((0.0, 1.0), (1.0, 0.3))))
-        model = attach(base(name), applied)
-        expected = sample(model, name, steps=3)
+    for way, name in WAYS.items():
+        model = attach(base(name), one_of(way, mask=torch.ones(1, 32, 32), curve=StepCurve(((0.0, 1.0), (1.0, 0.3)))))
+        expected = sample(model, name, steps=3, size=(4, 4))
         torch._dynamo.reset()
         counters.clear()
         set_torch_compile_wrapper(model, backend="eager")
-        assert_close(sample(model, name, steps=3), expected)
-        assert not counters["graph_break"], counters["graph_break"]
-        assert counters["stats"]["unique_graphs"] == 1, counters["stats"]
+        assert_close(sample(model, name, steps=3, size=(4, 4)), expected)
+        assert not counters["graph_break"], (way, counters["graph_break"])
+        assert counters["stats"]["unique_graphs"] == 1, (way, counters["stats"])
 
 
 def case_half_precision_models_agree_with_float32_within_their_dtype() -> None:
-    for kind in KINDS:
-        exact = predict(kind, torch.float32)
-        assert_different(exact, predict(kind, torch.float32, strength=0.0))
+    for way in (way for way, kind in WAYS.items() if kind != "FLUX"):
+        exact = predict(way, torch.float32)
+        assert_different(exact, predict(way, torch.float32, strength=0.0))
         for dtype, tolerance in ((torch.bfloat16, 0.1), (torch.float16, 0.02)):
             for attach_first in (False, True):
-                error = ((predict(kind, dtype, attach_first) - exact).abs().max() / exact.std()).item()
-                assert error < tolerance, (kind, dtype, attach_first, error)
+                error = ((predict(way, dtype, attach_first) - exact).abs().max() / exact.std()).item()
+                assert error < tolerance, (way, dtype, attach_first, error)
 
 
-def predict(kind: str, dtype: torch.dtype, attach_first: bool = False, strength: float = 1.0) -> torch.Tensor:
+#: Every way in which identity enters a model: the kinds of sites, and the styles that look at the text's result.
+WAYS = {
+    "key_value": "SD1.5",
+    "cascade": "SD1.5",
+    "gated": "SD1.5",
+    "ortho": "SD1.5",
+    "ortho_v2": "SD1.5",
+    "flux": "FLUX",
+}
+
+
+def one_of(way: str, **dials: Any) -> Any:
+    """A person on a model in one of WAYS."""
+    style = {"style": way} if way.startswith("ortho") else {}
+    return person("key_value" if style else way, backbone=WAYS[way], **style, **dials)
+
+
+def predict(way: str, dtype: torch.dtype, attach_first: bool = False, strength: float = 1.0) -> torch.Tensor:
     """The prediction of the model in a compute dtype that is chosen before or after the adapter is attached."""
-    model = base("SD1.5").clone()
+    kind = WAYS[way]
+    model = base(kind).clone()
     for attaches in (attach_first, not attach_first):
         if attaches:
-            model = attach(model, person(kind, strength=strength))
+            model = attach(model, one_of(way, strength=strength))
         else:
             model.set_model_compute_dtype(dtype)
     comfy.model_management.load_models_gpu([model])
     assert model.model.get_dtype_inference() == dtype
-    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    x = torch.randn(2, 16 if kind == "FLUX" else 4, 8, 8, generator=torch.Generator().manual_seed(1))
     sigma = torch.full((2,), 1.0)
     options = {**model.model_options["transformer_options"], "cond_or_uncond": [0, 1], "sigmas": sigma}
-    text = torch.cat([conditioning(768, seed)[0][0] for seed in (1, 2)])
+    width, pooled = TEXT[kind]
+    texts = [conditioning(width, seed, pooled=pooled)[0] for seed in (1, 2)]
+    given: dict[str, Any] = {"c_crossattn": torch.cat([text for text, _ in texts])}
+    if kind == "FLUX":
+        given |= {"y": torch.cat([values["pooled_output"] for _, values in texts]), "guidance": torch.full((2,), 3.5)}
     with torch.inference_mode():
-        return model.model.apply_model(x, sigma, c_crossattn=text, transformer_options=options)
+        return model.model.apply_model(x, sigma, transformer_options=options, **given)
 
 
 if __name__ == "__main__":

@@ -228,5 +228,23 @@ def case_two_people_have_identitynet_each_in_their_region() -> None:
     assert_different(graph(entry, adapter, pair, 0.8), both)
 
 
+@torch.inference_mode()
+def case_the_clip_of_another_model_is_refused_with_both_widths() -> None:
+    for entry, other, said in (
+        (Entry(ARC2FACE_FILE, "SD1.5", "photo of a id person"), "SDXL", ("768", "2048", "an SD1.5")),
+        (Entry("consistentid/ConsistentID-v1.bin", "SD1.5", "a face", tower=1280), "SDXL", ("768", "2048")),
+        (Entry("fastcomposer/pytorch_model.bin", "SD1.5", "a woman img"), "SDXL", ("768", "2048", "an SD1.5")),
+        (Entry("photomaker/photomaker-v2.bin", "SDXL", "a woman img"), "SD1.5", ("2048", "768", "an SDXL")),
+        (Entry(STABLEIDENTITY_FILE, "SD2.1", "sks", given=(768,), trigger="sks"), "SD1.5", ("1024", "768", "an SD2.1")),
+    ):
+        adapter = load(entry)
+        try:
+            prompt(replace(entry, kind=other), adapter, ALONE, entry.text)
+        except InputError as error:
+            assert all(part in str(error) for part in said), str(error)
+        else:
+            raise AssertionError(f"{entry.file} took the CLIP of {other}")
+
+
 if __name__ == "__main__":
     comfy_process.run(globals())

@@ -18,6 +18,7 @@ from tiny_text import TinyClip, clip_vision
 from likeness.nodes.adapter_conditioning import ApplyIdentityControl, IdentityConditioning
 from likeness.nodes.adapters import ApplyIdentityAdapter, LoadIdentityAdapter
 from likeness.nodes.comfy_runtime import register_folders, shared_registry
+from likeness.nodes.protection import register_protected_folder
 from likeness.nodes.regions import IdentityRegions, IdentitySchedule
 from likeness.pipelines.identity.identity import Identity
 from nodes import ControlNetApplyAdvanced, KSampler
@@ -72,6 +73,7 @@ def files() -> Path:
     """The folder of the adapters' files, known to ComfyUI."""
     models = Path(folder_paths.models_dir)
     register_folders()
+    register_protected_folder()
     write_files(models, (EVA_FILE,))
     registry = shared_registry()
     entries = tuple(
@@ -159,8 +161,9 @@ def prompt(entry: Entry, adapter: Any, setup: Setup, text: str, delay: float = 0
     """Identity Conditioning."""
     vision = clip_vision(entry.tower) if entry.tower else None
     return IdentityConditioning.execute(
-        clip(entry.kind), adapter, people(setup), text, entry.trigger, delay, vision, None, given(entry)
-    ).args[0]
+        clip=clip(entry.kind), adapter=adapter, identities=people(setup), text=text, trigger=entry.trigger, delay=delay,
+        clip_vision=vision, features=given(entry),
+    ).args[0]  # fmt: skip
 
 
 def plain_prompt(kind: str, text: str) -> Any:

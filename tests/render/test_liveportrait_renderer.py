@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from likeness.pipelines.errors import InputError, WrongWeightsError
+from likeness.pipelines.render.liveportrait.moving import EXPRESSION_CHANNEL
 from likeness.pipelines.render.liveportrait.options import LivePortraitOptions
 from likeness.pipelines.render.liveportrait.renderer import LivePortrait
 from likeness.tests.render.liveportrait_parts import (
@@ -74,6 +75,16 @@ def test_outside_the_crop_every_pixel_stays(sitters):
     rows, columns = torch.where(changed)
     assert rows.max() - rows.min() < 1.2 * size and columns.max() - columns.min() < 1.2 * size
     assert changed.any() and not changed[300:].any()
+
+
+def test_an_edited_motion_can_be_followed_instead_of_what_was_seen(sitters):
+    hopper = sitters.hopper
+    channels = {EXPRESSION_CHANNEL: np.full(63, 0.05, dtype=np.float32)}
+    picture = hopper.picture[0]
+    edited = following(follows="blendshapes").prepare(picture, hopper.face)
+    assert torch.equal(edited.frame(NOTHING, STILL, STILL, channels), picture)
+    seen = following(follows="keypoints").prepare(picture, hopper.face)
+    assert not torch.equal(seen.frame(NOTHING, STILL, STILL, channels), picture)
 
 
 def test_a_face_with_five_points_is_refused_with_the_way_out(sitters):

@@ -19,6 +19,7 @@ from likeness.tests.comfyui_server import ComfyServer, PromptFailed
 Prompt = dict[str, dict[str, Any]]
 OPTIONS = {
     "region": "all", "stitching": True, "eye_retargeting": False, "lip_retargeting": False, "half_precision": True,
+    "follows": "keypoints",
 }  # fmt: skip
 
 

@@ -73,7 +73,8 @@ class LivePortraitPortrait:
         channels: Mapping[str, FloatArray] = _NO_CHANNELS,
     ) -> Tensor:
         """The whole picture (H, W, 3) with one frame; arguments as in `PreparedPortrait.frame`."""
-        step = Step(blendshapes, rotation, translation, channels)
+        followed = channels if self.options.follows == "keypoints" else _NO_CHANNELS
+        step = Step(blendshapes, rotation, translation, followed)
         if step.is_still:
             return self.picture.clone()
         driving = driving_keypoints(self.subject, step, self.networks, self.options)

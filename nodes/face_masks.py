@@ -52,6 +52,45 @@ def _parsed_part(part: str) -> io.Boolean.Input:
     return io.Boolean.Input(part, default=False, optional=True, advanced=True, tooltip=tooltip)
 
 
+def _finishing() -> list[io.Input]:
+    """What is taken from the parts or added to them."""
+    return [
+        sockets.Occluder.Input(
+            "occluder",
+            optional=True,
+            tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
+        ),
+        io.Boolean.Input(
+            "teeth",
+            default=False,
+            optional=True,
+            advanced=True,
+            tooltip="Mask the teeth: what is bright and not red in the mouth. Needs image.",
+        ),
+        io.String.Input(
+            "per_part",
+            default="",
+            multiline=True,
+            optional=True,
+            advanced=True,
+            tooltip="Parts with a grow and a feather of their own, one a line: lips 0.02 0.05",
+        ),
+        io.Mask.Input(
+            "user_mask",
+            optional=True,
+            tooltip="Your own mask, one per picture or one for all, of the pictures' size.",
+        ),
+        io.Combo.Input(
+            "user_mask_use",
+            options=list(MASK_USES),
+            default=MASK_USES[0],
+            optional=True,
+            advanced=True,
+            tooltip="add: your mask as well. remove: not where your mask is. within: only where your mask is.",
+        ),
+    ]
+
+
 class LoadFaceParser(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -151,39 +190,7 @@ class FaceMask(io.ComfyNode):
                     "crops", optional=True, tooltip="From Crop Faces: gives the mask in crop space as well."
                 ),
                 *(_parsed_part(part) for part in PARSED_ONLY),
-                sockets.Occluder.Input(
-                    "occluder",
-                    optional=True,
-                    tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
-                ),
-                io.Boolean.Input(
-                    "teeth",
-                    default=False,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Mask the teeth: what is bright and not red in the mouth. Needs image.",
-                ),
-                io.String.Input(
-                    "per_part",
-                    default="",
-                    multiline=True,
-                    optional=True,
-                    advanced=True,
-                    tooltip="Parts with a grow and a feather of their own, one a line: lips 0.02 0.05",
-                ),
-                io.Mask.Input(
-                    "user_mask",
-                    optional=True,
-                    tooltip="Your own mask, one per picture or one for all, of the pictures' size.",
-                ),
-                io.Combo.Input(
-                    "user_mask_use",
-                    options=list(MASK_USES),
-                    default=MASK_USES[0],
-                    optional=True,
-                    advanced=True,
-                    tooltip="add: your mask as well. remove: not where your mask is. within: only where your mask is.",
-                ),
+                *_finishing(),
             ],
             outputs=[
                 io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside."),

@@ -26,6 +26,8 @@ from .comfy_runtime import shared_registry
 from .expression import CATEGORY, motion_output
 from .inputs import fraction
 from .motion import against_inputs
+from .operations import CONCERNS_FACES, concerns_faces
+from .protection import guarded
 from .render import loaded_input, renderer_input
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, facts_of, send_through, watched
@@ -75,7 +77,7 @@ class MotionFromVideo(io.ComfyNode):
         person: Identity | None = None,
     ) -> io.NodeOutput:
         choose = person_or_all(analysis.recogniser, person, min_probability)
-        frames = watched(video, face_tracks(analysis, threshold, "zero_lag", choose))
+        frames = watched(video, face_tracks(analysis, threshold, "zero_lag", choose, blendshapes=True))
         fps = float(facts_of(video).rate)
         motion, said = take_video(frames, fps, BLENDSHAPE_NAMES, against, smooth_s, face, neutral)
         report = f"{said}\n{describe_motion(motion).partition(chr(10))[2]}"
@@ -93,6 +95,7 @@ class AnimateInVideo(io.ComfyNode):
             "brows or mouth. Memory does not grow with length, sound is copied, an interrupted run goes on.",
             search_aliases=["liveportrait video", "video to video", "lip sync", "edit expression video", "reenactment"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="Who acts. From Load Video, also trimmed. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: it has to measure expressions."),
@@ -135,6 +138,7 @@ class AnimateInVideo(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("face of a video made to move")
     def execute(
         cls,
         video: Input.Video,
@@ -156,10 +160,10 @@ class AnimateInVideo(io.ComfyNode):
         used, which = load_renderer(shared_registry(), renderer) if loaded is None else (loaded, loaded.text)
         work = TrackedActing(used, acted, BLENDSHAPE_NAMES, how, part, strength, after_end)
         choose = person_or_all(analysis.recogniser, person, min_probability)
-        tracks = face_tracks(analysis, threshold, "zero_lag", choose)
+        tracks = face_tracks(analysis, threshold, "zero_lag", choose, blendshapes=True)
         settings = ["animate", motion_hash(acted), how, part, strength, after_end, which, min_probability, threshold]
         people = [] if person is None else [person]
-        changed, done = send_through(video, FaceFrames(tracks, work), [*settings, analysis.name], people, crf)
+        changed, done = send_through(video, FaceFrames(tracks, guarded(work)), [*settings, analysis.name], people, crf)
         name = "everybody" if person is None else person.name
         report = "\n".join([which, work.text, describe_people(tracks, [name]), done])
         return io.NodeOutput(changed, report, ui=shown(report))
@@ -173,6 +177,6 @@ def _motion(
     if driving is None or motion is not None:
         both = "neither is" if driving is None else "both are"
         raise InputError(f"Animate In Video takes a motion or a driving video, {both} connected: connect one of them.")
-    frames = watched(driving, face_tracks(analysis, threshold, "zero_lag"))
+    frames = watched(driving, face_tracks(analysis, threshold, "zero_lag", blendshapes=True))
     against: Against = "nothing" if how == "replace" else "calm"
     return take_video(frames, float(facts_of(driving).rate), BLENDSHAPE_NAMES, against)[0]

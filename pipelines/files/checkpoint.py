@@ -34,6 +34,7 @@ _BROKEN_TORCH_FILE = (
     AssertionError,
     OverflowError,
     MemoryError,
+    OSError,
     struct.error,
 )
 #: Levels that training code puts around the tensors and that carry no meaning.

@@ -252,6 +252,15 @@ def _lips(upper: tuple[float, float], lower: tuple[float, float], narrow: float,
     return _spread(moves)
 
 
+def _puffed() -> Field:
+    """Both cheeks out to the sides and to the camera, the mouth between them held."""
+    shares = ((132, 361, 0.4), (58, 288, 0.9), (172, 397, 1.0), (136, 365, 0.7), (150, 379, 0.3))
+    moves: dict[int, Move] = {}
+    for left, right, share in shares:
+        moves[left], moves[right] = (-0.05 * share, 0.0, -0.02 * share), (0.05 * share, 0.0, -0.02 * share)
+    return _spread(moves) + _bump(213, (-0.035, 0.0, -0.05), 0.13) + _bump(433, (0.035, 0.0, -0.05), 0.13)
+
+
 def _mouth_fields() -> dict[str, Field]:
     everything = {i: 1.0 for ring in LIP_RINGS for i in ring.loop}
     fields = {
@@ -262,7 +271,7 @@ def _mouth_fields() -> dict[str, Field]:
         "mouthShrugUpper": _lips((-0.03, -0.02), (0.0, 0.0), 0.0, 0.02),
         "mouthShrugLower": _lips((-0.01, -0.02), (-0.05, -0.035), 0.0, 0.02) + _bump(200, (0.0, -0.03, -0.02), 0.2),
         "jawOpen": 0.2 * _lips((0.0, 0.0), (0.0, 0.0), 0.38, 0.06),
-        "cheekPuff": _bump(205, (-0.04, 0.0, -0.08), 0.2) + _bump(425, (0.04, 0.0, -0.08), 0.2),
+        "cheekPuff": _puffed(),
     }
     for name, sign in (("Left", 1.0), ("Right", -1.0)):
         fields[f"mouth{name}"] = _spread({i: (0.10 * sign * w, 0.0, 0.0) for i, w in everything.items()})

@@ -20,7 +20,7 @@ TURN_LIMITS = (0.24, 0.30, 0.45)
 SHIFT_LIMIT = 0.45
 
 #: How far a full pucker brings open lips together.
-_PUCKERED = 0.7
+_PUCKERED = 0.92
 
 #: How far lips that a smile had parted come together when the smile is taken away.
 _UNSMILED = 0.75

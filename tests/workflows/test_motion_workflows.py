@@ -106,3 +106,34 @@ def test_motions_of_other_rates_are_brought_together_and_it_is_said(comfyui: Com
     )
     said = comfyui.run(text({"a": emotion(), "b": emotion("anger", fps=60.0), "mix": mix}, "mix", 1))
     assert said["result"]["text"][0].startswith("Brought from 60 to 25 frames per second.")
+
+
+def acting(**inputs: Any) -> Prompt:
+    dials = {
+        "how": "add", "part": "expression", "strength": 1.0, "after_end": "hold", "renderer": "mesh", "crf": 23,
+        "min_probability": 0.5, "threshold": 0.5,
+    }  # fmt: skip
+    return {
+        "film": node("LoadVideo", file="likeness_grace_hopper_pan.mp4"),
+        "part": node("Video Slice", video=["film", 0], start_time=0.0, duration=0.25, strict_duration=False),
+        "analysis": node("LikenessLoadFaceAnalysis", backend="embedded"),
+        "a": emotion("happiness", fps=60.0),
+        "act": node("LikenessAnimateInVideo", video=["part", 0], analysis=["analysis", 0], **(dials | inputs)),
+        "save": node("SaveVideo", video=["act", 0], filename_prefix="acting", format="auto", codec="auto"),
+    }
+
+
+def test_a_motion_of_another_rate_is_put_onto_the_frames_of_a_video(comfyui: ComfyServer) -> None:
+    said = comfyui.run(acting(motion=["a", 0]))["act"]["text"][0]
+    assert "(1.00 s at 60 per second) was taken at each frame's own time; 6 face(s) moved" in said
+    assert "6 frame(s), 320 × 360 px, 24 per second" in said and "sound: aac, copied" in said
+
+
+def test_a_driving_video_replaces_the_expression(comfyui: ComfyServer) -> None:
+    said = comfyui.run(acting(driving=["part", 0], how="replace", part="mouth"))["act"]["text"][0]
+    assert "(0.25 s at 24 per second)" in said and "6 face(s) moved" in said
+
+
+def test_a_motion_and_a_driving_video_or_neither_are_refused(comfyui: ComfyServer) -> None:
+    assert "neither is connected" in message(comfyui, acting())
+    assert "both are connected" in message(comfyui, acting(motion=["a", 0], driving=["part", 0]))

@@ -176,3 +176,16 @@ class TestProtected:
         prompt[titled(prompt, "Source person")]["inputs"]["name"] = "Grace Hopper"
         with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
             comfyui.run(prompt)
+
+    def test_changing_her_face_in_a_video_is_refused_when_she_appears(self, comfyui: ComfyServer) -> None:
+        prompt = prompt_of(comfyui, "swap_in_video")
+        photo = titled(prompt, "Who is replaced")
+        swap = next(node for node in prompt.values() if node["class_type"] == "LikenessSwapFacesInVideo")
+        source, her = prompt[titled(prompt, "Source photo")]["inputs"], prompt[photo]["inputs"]
+        source["image"], her["image"] = her["image"], source["image"]
+        prompt["frames"] = {"class_type": "RepeatImageBatch", "inputs": {"image": [photo, 0], "amount": 2}}
+        prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 10.0}}
+        swap["inputs"]["video"] = ["made", 0]
+        swap["inputs"].pop("people.person0")
+        with pytest.raises(PromptFailed, match=r"the video, at 0\.00 s is 'E\. Collins'"):
+            comfyui.run(prompt)

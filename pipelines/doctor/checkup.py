@@ -46,7 +46,11 @@ def examine(
     problems = [f"the package {name} is not installed" for name, version in packages.items() if version is None]
     problems += embedded_problems(manifest, runtime)
     problems += [item["problem"] for item in weights.values() if item.get("problem")]
-    problems += [f"cannot {name}: {item['choice']}" for name, item in can.items() if not item["works"]]
+    problems += [
+        f"cannot {name}: {item['choice']}"
+        for name, item in can.items()
+        if item["works"] is False and item["choice"] not in problems
+    ]
     if onnxruntime["version"] and onnxruntime["problem"]:
         problems.append(onnxruntime["problem"])
     models = runtime.model_folders("")

@@ -26,6 +26,8 @@ from ..weights import (
 #: Files looked at below the model folders before the search ends: somebody may name a whole disk.
 _MOST_FILES = 50_000
 _SMALL = 1024
+#: How far a file may be from a size that is only published rounded.
+_ROUNDED = 0.1
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,12 @@ def _state(entry: WeightsEntry, runtime: ModelFolders, check_contents: bool) -> 
     if path is None:
         return about | {"state": "missing", "path": None}
     own = {folder / entry.file for folder in runtime.model_folders(entry.folder)}
-    return about | {"state": "present" if path in own else "elsewhere", "path": str(path)}
+    found = about | {"state": "present" if path in own else "elsewhere", "path": str(path)}
+    size = path.stat().st_size
+    if entry.size_bytes is None and entry.about_bytes and abs(size / entry.about_bytes - 1) > _ROUNDED:
+        problem = f"{path} has {size / 1e6:.1f} MB, published are {entry.size_text}: it may be cut off. Its command is "
+        return found | {"problem": f"{problem}`./likeness fetch {entry.id}`, after it was moved away."}
+    return found
 
 
 def oddities(manifest: Manifest, runtime: ModelFolders, check_contents: bool) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,8 @@ def _machine(found: Mapping[str, Any]) -> list[str]:
 def _abilities(found: Mapping[str, Any]) -> list[str]:
     lines = ["What `auto` chooses here"]
     for name, item in found["capabilities"].items():
-        lines.append(f"  {name}: {item['choice']}")
+        works = item["works"] or not any(item["choice"] == problem for problem in found["problems"])
+        lines.append(f"  {name}: {item['choice'] if works else 'not until the problem below is solved'}")
         lines += [f"      {reason}" for reason in item["passed"]]
     return lines
 
@@ -47,9 +48,11 @@ def _files(found: Mapping[str, Any]) -> list[str]:
     weights = {name: item for name, item in found["weights"].items() if item["state"] != "archive"}
     there = {name: item for name, item in weights.items() if item["path"]}
     checked = "contents checked" if found["contents_checked"] else "sizes checked, contents are at loading"
-    lines = [f"Your weights: {len(there)} of {len(weights)} known files ({checked})"]
+    wrong = sum(item["state"] == "wrong" for item in weights.values())
+    broken = f", {wrong} with another content: see below" if wrong else ""
+    lines = [f"Your weights: {len(there)} of {len(weights)} known files ({checked}){broken}"]
     for name, item in there.items():
-        lines.append(f"  + {name:32}{item['size']:>14}  {item['path']}")
+        lines.append(f"  + {name:{_width(there)}}{item['size']:>15}  {item['path']}")
         if item["state"] == "elsewhere":
             lines.append(f"    used where it lies; its own place would be {item['target']}")
     return [*lines, *_missing(found, {name: item for name, item in weights.items() if item["state"] == "missing"})]
@@ -68,7 +71,8 @@ def _missing(found: Mapping[str, Any], missing: Mapping[str, Mapping[str, Any]])
     groups: dict[tuple[str, str], list[str]] = {}
     for name, item in missing.items():
         key = (", ".join(item["used_by"]), str(item["licence"]))
-        groups.setdefault(key, []).append(f"    - {name:32}{item['size']:>14}  {_below(base, item['target'])}")
+        row = f"    - {name:{_width(missing)}}{item['size']:>15}  {_below(base, item['target'])}"
+        groups.setdefault(key, []).append(row)
     for node in dict.fromkeys(node for node, _ in groups):
         lines.append(f"  {_titles(node)}")
         for (user, licence), rows in groups.items():
@@ -79,8 +83,14 @@ def _missing(found: Mapping[str, Any], missing: Mapping[str, Mapping[str, Any]])
     }
     if archives:
         lines.append("  Several of them at once")
-        lines += [f"    - {name:32}{item['size']:>14}  {item['licence']}" for name, item in archives.items()]
+        lines += [
+            f"    - {name:{_width(missing)}}{item['size']:>15}  {item['licence']}" for name, item in archives.items()
+        ]
     return lines
+
+
+def _width(names: Iterable[str]) -> int:
+    return max((len(name) for name in names), default=0)
 
 
 def _titles(nodes: str) -> str:

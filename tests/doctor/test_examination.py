@@ -53,7 +53,9 @@ def put(models: Path, place: str, content: bytes) -> Path:
 def test_without_any_weights_everything_works_and_every_missing_file_says_how_to_get_it(tmp_path: Path) -> None:
     found = examined(tmp_path)
     assert found["problems"] == [] and found["notes"] == [] and found["conflicts"] == []
-    assert all(item["works"] for item in found["capabilities"].values())
+    lacking = {name for name, item in found["capabilities"].items() if not item["works"]}
+    assert lacking == {"tell the parts of a face apart"}
+    assert found["capabilities"]["see what hides a face"]["choice"].startswith("Occluder: guess.")
     assert "embedded" in found["capabilities"]["find and tell apart faces"]["choice"]
     assert found["capabilities"]["find and tell apart faces"]["passed"][0].startswith("Not antelopev2: ")
     assert found["onnxruntime"]["providers"]["CPUExecutionProvider"] == "runs"
@@ -84,11 +86,14 @@ def test_a_right_name_with_a_wrong_content_is_a_problem_with_both_hashes(tmp_pat
     put(tmp_path, "insightface/inswapper_128.onnx", SWAPPER[:-1] + b"?")
     found = examined(tmp_path)
     assert found["weights"]["inswapper_128"]["state"] == "wrong"
-    (problem,) = [problem for problem in found["problems"] if "cannot" not in problem]
+    (problem,) = found["problems"]
     assert sha256(SWAPPER) in problem and sha256(SWAPPER[:-1] + b"?") in problem
     assert f"PROBLEM: {problem}" in as_text(found)
     big = put(tmp_path, "insightface/inswapper_128.onnx", b"?" * 5000)
-    assert sha256(big.read_bytes()) in examined(tmp_path, check=False)["problems"][0]
+    found = examined(tmp_path, check=False)
+    (problem,) = found["problems"]
+    assert sha256(big.read_bytes()) in problem
+    assert "swap faces: not until the problem below is solved" in as_text(found)
 
 
 def test_copies_misplaced_files_pointers_and_unfinished_downloads_are_worth_tidying(tmp_path: Path) -> None:
@@ -96,12 +101,14 @@ def test_copies_misplaced_files_pointers_and_unfinished_downloads_are_worth_tidy
     there = put(tmp_path, "checkpoints/somewhere/swap.onnx", SWAPPER)
     pointer = put(tmp_path, "facefusion/uniface_256.onnx", POINTER)
     partial = put(tmp_path, "pulid/pulid_v1.bin.partial", b"12345")
+    cut = put(tmp_path, "liveportrait/motion_extractor.safetensors", bytes(10_000))
     found = examined(tmp_path)
     notes = "\n".join(found["notes"])
     assert f"{there} is inswapper_128, where nobody looks for it: move it to {here}." in notes
     assert f"{pointer} is only a Git LFS pointer" in notes
     assert f"{partial} is an unfinished download" in notes
     assert "inswapper_128 (0.0 MB) is there 2 times" in notes
+    assert f"{cut} has 0.0 MB, published are about 112 MB: it may be cut off" in "\n".join(found["problems"])
     assert "run `git lfs pull`" in "\n".join(found["problems"])
 
 
@@ -157,6 +164,7 @@ def test_the_command_prints_json_and_says_with_its_exit_code_whether_there_are_p
 def test_every_choice_of_a_backend_in_the_library_is_a_capability() -> None:
     import ast
 
+    from likeness.pipelines.doctor import capabilities
     from likeness.pipelines.doctor.capabilities import CAPABILITIES
 
     root = Path(doctor.__file__).parents[1] / "pipelines"
@@ -164,10 +172,13 @@ def test_every_choice_of_a_backend_in_the_library_is_a_capability() -> None:
     for path in root.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.FunctionDef) and node.name.startswith("load_") and node.args.args:
-                automatic = any(isinstance(d, ast.Constant) and d.value == "auto" for d in node.args.defaults)
+                automatic = any(ast.unparse(default) in ("'auto'", "AUTO") for default in node.args.defaults)
                 if automatic and node.args.args[0].arg == "registry":
                     chosen.add(node.name)
-    assert chosen == {load.__name__ for load in CAPABILITIES.values()}
+    source = Path(capabilities.__file__).read_text(encoding="utf-8")
+    chosen.discard("load_shared")  # its `auto` is the family of a file that the user picks
+    assert len(CAPABILITIES) == len(chosen) >= 6
+    assert [name for name in chosen if f"{name}" not in source] == []
 
 
 def test_a_wrong_file_stops_the_node_that_wants_it_with_the_same_words(tmp_path: Path) -> None:

@@ -221,3 +221,23 @@ def test_two_tracks_are_never_the_same_person_and_nobody_unlikely_is_anyone(
     assert list(stage.choose(np.stack([bea, ada]), frozenset())) == [1, 0]
     assert list(stage.choose(np.stack([ada, ada * 0.98]), frozenset())) in ([0, -1], [-1, 0])
     assert list(stage.choose(ada[None], frozenset({0}))) == [-1]
+
+
+def test_of_twelve_faces_two_become_the_two_identities_and_ten_stay(
+    analysis: FaceAnalysis, people: dict[str, Identity]
+) -> None:
+    shown = [("astronaut", 90), ("hopper", 90)] + [("astronaut", 44), ("hopper", 46)] * 5
+    columns = [(70 + 100 * (k % 6), 80 + 180 * (k // 6)) for k in range(12)]
+    placed = tuple(Placed(who, x, y, size) for (who, size), (x, y) in zip(shown, columns, strict=True))
+    frames = list(clip_of([placed] * 2, [4] * 2, noise=0.0).frames)
+    names = ("astronaut", "hopper")
+    work = swap(analysis, [people["hopper"], people["astronaut"]], [people[name] for name in names])
+    processor = swapping(analysis, work, "none")
+    done = feed(processor, frames)
+    who = processor.tracks.who()
+    assert len(who) == 12 and sorted(who.values()) == [-1] * 10 + [0, 1]
+    changed = (done[1] != frames[1]).any(-1).numpy()
+    spots = [bool(changed[y - 20 : y + 20, x - 15 : x + 15].any()) for x, y in columns]
+    assert sum(spots) == 2
+    report = describe_people(processor.tracks, ["Grace", "Eileen"])
+    assert report.count("unchanged") == 11 and report.count(": Grace") == report.count(": Eileen") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from pathlib import Path
 
@@ -143,3 +144,28 @@ def test_a_processor_that_changes_the_size_of_frames_is_told(tmp_path: Path) -> 
     source = write_video(tmp_path / "in.mp4", moving(3))
     with pytest.raises(VideoError, match="every frame must keep its size"):
         run(source, tmp_path / "out.mp4", lambda frame: frame[:-2])
+
+
+def test_work_that_was_killed_goes_on_in_another_process(tmp_path: Path) -> None:
+    source, target = write_video(tmp_path / "in.mp4", moving(40)), tmp_path / "out.mp4"
+    dies = os.fork()
+    if dies == 0:
+        try:
+            process_video(source, target, Hold(), Dies(27), "job", encoding=FAST, chunk_frames=10)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(dies, 0)[1]) == 9
+    assert not target.exists() and (tmp_path / "out.mp4.parts" / "00002.mp4").exists(), "no time to tidy up"
+    whole = run(source, tmp_path / "whole.mp4", Hold())
+    result = run(source, target, Hold())
+    assert "The first 20 frame(s) were finished before" in result.report
+    assert packets(result.path, "video") == packets(whole.path, "video")
+
+
+class Dies(Stops):
+    """As when the power fails: nothing is closed, nothing is tidied up."""
+
+    def update(self, steps: int = 1) -> None:
+        self.done += steps
+        if self.done >= self.at:
+            os._exit(9)

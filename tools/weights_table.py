@@ -37,12 +37,30 @@ def table() -> str:
     ]
     parsers = [kind.weights_id for kind in PARSER_KINDS]
     groups += [(TOWERS, TOWER_FILES.values()), (PARSERS, parsers), (RECOGNISERS, RECOGNISER_FILES)]
+    groups.append(("Swappers, in *Load Swapper*", _swapper_files()))
+    groups.append(("Restorers, in *Load Face Restorer*", _restorer_files()))
     groups.append((LIVEPORTRAIT, [file.published for file in NETWORK_FILES]))
     lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
     for title, ids in groups:
         for number, weights_id in enumerate(ids):
             lines.append(_row("" if number else title, manifest.entry(weights_id)))
     return "\n".join(lines)
+
+
+def _swapper_files() -> list[str]:
+    """Networks in the order of the list, then the converters some of them need; recognisers are listed above."""
+    from likeness.pipelines.swap.onnx_swapper import OnnxSwapper
+    from likeness.pipelines.swap.swappers import SWAPPERS
+
+    entries = [entry for entry in SWAPPERS if isinstance(entry, OnnxSwapper)]
+    beside = [weights_id for entry in entries for weights_id in entry.also]
+    return list(dict.fromkeys([*(entry.weights_id for entry in entries), *beside]))
+
+
+def _restorer_files() -> list[str]:
+    from likeness.pipelines.restore.restorers import RESTORERS
+
+    return [file.weights_id for entry in RESTORERS for file in entry.files]
 
 
 def _row(title: str, entry: Any) -> str:

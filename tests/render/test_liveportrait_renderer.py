@@ -77,6 +77,15 @@ def test_outside_the_crop_every_pixel_stays(sitters):
     assert changed.any() and not changed[300:].any()
 
 
+def test_nothing_black_comes_in_from_beyond_the_picture(sitters):
+    hopper = sitters.hopper
+    cut = int(hopper.face.bbox_xyxy[0]) - 10  # the face at the left border
+    face = replace(hopper.face, landmarks=hopper.face.landmarks - np.array([cut, 0, 0], dtype=np.float32))
+    picture = torch.clamp(hopper.picture[0, :, cut:], 0.2, 1.0)
+    moved = following().prepare(picture, face).frame(NOTHING, STILL, 2 * ASIDE)
+    assert moved.min() > 0.19
+
+
 def test_an_edited_motion_can_be_followed_instead_of_what_was_seen(sitters):
     hopper = sitters.hopper
     channels = {EXPRESSION_CHANNEL: np.full(63, 0.05, dtype=np.float32)}

@@ -239,3 +239,9 @@ def test_a_schedule_that_waits_for_all_steps_is_the_model_alone(comfyui: ComfySe
     prompt["apply"]["inputs"]["schedule"] = ["schedule", 0]
     base, waited = pictures(comfyui, prompt, "base", "result")
     assert np.array_equal(base, waited)
+
+
+def test_the_dials_reach_the_tokens_and_the_report(comfyui: ComfyServer, files: None) -> None:
+    prompt = graph(zero_tokens=4, lora_strength=0.25)
+    said = comfyui.run(prompt)["apply"]["text"][0]
+    assert "8 tokens (4 of them zero)" in said and "LoRA 0.25" in said

@@ -154,7 +154,7 @@ def _extract(networks: Networks, images: Tensor, indices: Sequence[int], matrix:
     size = (INPUT_SIZE, INPUT_SIZE)
 
     def crop(index: int) -> Tensor:
-        return crop_pictures(images[index : index + 1, :, :, :3], (0,), matrix[None], size)
+        return crop_pictures(images[index : index + 1, :, :, :3], (0,), matrix[None], size, padding="border")
 
     return networks.extract_each(len(indices), lambda n: crop(indices[n]).permute(0, 3, 1, 2).clamp(0, 1))
 

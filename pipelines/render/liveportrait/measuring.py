@@ -169,7 +169,7 @@ class _Seat:
 
     def _extract(self, pictures: Sequence[Tensor]) -> ExtractedMotion:
         crops = [
-            crop_pictures(picture[None, :, :, :3], (0,), self.matrix[None], (INPUT_SIZE, INPUT_SIZE))
+            crop_pictures(picture[None, :, :, :3], (0,), self.matrix[None], (INPUT_SIZE, INPUT_SIZE), padding="border")
             for picture in pictures
         ]
         return self.networks.extract(torch.cat(crops).permute(0, 3, 1, 2).clamp(0, 1))

@@ -131,8 +131,8 @@ class LivePortrait:
         landmarks = dense(face)
         matrix = portrait_crop(landmarks, OUTPUT_SIZE)
         size = (OUTPUT_SIZE, OUTPUT_SIZE)
-        # black beyond the picture, as the networks were trained
-        crop = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size)
+        # beyond the picture its border goes on: black would come into view when the head moves away from it
+        crop = crop_pictures(picture[None, :, :, :3], (0,), matrix[None], size, padding="border")
         seen = network_input(crop)
         appearance = self._appearance(seen)
         mask = box_masks(picture[None], (0,), matrix[None], OUTPUT_SIZE, FEATHER)[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
@@ -13,8 +14,17 @@ from ..pipelines.face import FaceCrops, Faces
 from ..pipelines.identity.parsed_masks import parsed_in_pictures
 from ..pipelines.identity.parsing import PARSED_PARTS, FaceParser, load_parser, parser_names
 from ..pipelines.stitch.occlusion import Occluder, hidden_masks
-from ..pipelines.stitch.parts import Parsed, masks_in_crops, part_masks
+from ..pipelines.stitch.parts import (
+    MASK_USES,
+    MaskUse,
+    Parsed,
+    edges_from_text,
+    masks_in_crops,
+    part_masks,
+    with_user_mask,
+)
 from ..pipelines.stitch.regions import REGIONS
+from ..pipelines.stitch.teeth import teeth_masks
 from ..pipelines.swap.occluders import load_occluder, occluder_names
 from . import sockets
 from .comfy_runtime import shared_registry
@@ -40,6 +50,45 @@ def _part(region: str) -> io.Boolean.Input:
 def _parsed_part(part: str) -> io.Boolean.Input:
     tooltip = f"Mask {part}: landmarks do not show that, it needs a parser."
     return io.Boolean.Input(part, default=False, optional=True, advanced=True, tooltip=tooltip)
+
+
+def _finishing() -> list[io.Input]:
+    """What is taken from the parts or added to them."""
+    return [
+        sockets.Occluder.Input(
+            "occluder",
+            optional=True,
+            tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
+        ),
+        io.Boolean.Input(
+            "teeth",
+            default=False,
+            optional=True,
+            advanced=True,
+            tooltip="Mask the teeth: what is bright and not red in the mouth. Needs image.",
+        ),
+        io.String.Input(
+            "per_part",
+            default="",
+            multiline=True,
+            optional=True,
+            advanced=True,
+            tooltip="Parts with a grow and a feather of their own, one a line: lips 0.02 0.05",
+        ),
+        io.Mask.Input(
+            "user_mask",
+            optional=True,
+            tooltip="Your own mask, one per picture or one for all, of the pictures' size.",
+        ),
+        io.Combo.Input(
+            "user_mask_use",
+            options=list(MASK_USES),
+            default=MASK_USES[0],
+            optional=True,
+            advanced=True,
+            tooltip="add: your mask as well. remove: not where your mask is. within: only where your mask is.",
+        ),
+    ]
 
 
 class LoadFaceParser(io.ComfyNode):
@@ -141,11 +190,7 @@ class FaceMask(io.ComfyNode):
                     "crops", optional=True, tooltip="From Crop Faces: gives the mask in crop space as well."
                 ),
                 *(_parsed_part(part) for part in PARSED_ONLY),
-                sockets.Occluder.Input(
-                    "occluder",
-                    optional=True,
-                    tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
-                ),
+                *_finishing(),
             ],
             outputs=[
                 io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside."),
@@ -166,14 +211,27 @@ class FaceMask(io.ComfyNode):
         image: Tensor | None = None,
         crops: FaceCrops | None = None,
         occluder: Occluder | None = None,
+        teeth: bool = False,
+        per_part: str = "",
+        user_mask: Tensor | None = None,
+        user_mask_use: MaskUse = MASK_USES[0],
         **parts: bool,
     ) -> io.NodeOutput:
         faces.require_any("Face Mask")
         wanted = tuple(name for name in (*REGIONS, *PARSED_ONLY) if parts.get(name))
-        mask, report = part_masks(faces, wanted, grow, feather, _parsed(parser, image, faces))
+        own = edges_from_text(per_part)
+        if wanted or not teeth:
+            mask, report = part_masks(faces, wanted, grow, feather, _parsed(parser, image, faces), own)
+        else:
+            mask, report = torch.zeros(len(faces.frames), faces.height, faces.width), f"{len(faces)} face(s)."
+        if teeth:
+            mask = torch.maximum(mask, teeth_masks(_looked_at(image, "part teeth"), faces, feather))
+            report = f"{report}\nWith the teeth: {100 * float(mask.mean()):.1f} % masked."
         if occluder is not None:
             mask = mask * (1 - hidden_masks(occluder, _looked_at(image, "occluder"), faces))
             report = f"{report}\nWithout what {occluder.name} sees in front: {100 * float(mask.mean()):.1f} % masked."
+        if user_mask is not None:
+            mask = with_user_mask(mask, user_mask, user_mask_use)
         unseen = ExecutionBlocker("Face Mask has masks of crops only when crops are connected to it.")
         in_crops: Any = unseen if crops is None else masks_in_crops(mask, crops)
         return io.NodeOutput(mask, in_crops, report, ui=shown(report))

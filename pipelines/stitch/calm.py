@@ -20,8 +20,8 @@ _SIDE = 160
 _STAYS = 0.75
 #: A difference like this (in [0, 1]) is no trembling any more: the expression or the light has changed.
 _TREMBLING = 0.09
-#: Over how many pixels of the square a difference is judged, and what is wide.
-_JUDGED, _WIDE = 5, 13
+#: Over how many pixels of the square a difference is judged, and the third of what is wide.
+_JUDGED, _COARSE = 5, 5
 #: Differences up to this (a quarter of an 8-bit step) are not worth touching a pixel for.
 _UNSEEN = 1e-3
 #: Reach of the rim on either side of the outline, px of the square.
@@ -78,8 +78,8 @@ def _trembling(away: Tensor, rim: Tensor) -> Tensor:
     rim: (S, S) in [0, 1]. Away from the rim only what is wide: there the given face's own detail, which is in the
     change as well, would come through where it has moved a little.
     """
-    wide = F.avg_pool2d(away.permute(2, 0, 1)[None], _WIDE, 1, _WIDE // 2)
-    wide = F.avg_pool2d(wide, _WIDE, 1, _WIDE // 2)[0].permute(1, 2, 0)
+    small = F.avg_pool2d(F.avg_pool2d(away.permute(2, 0, 1)[None], _COARSE), 3, 1, 1)
+    wide = F.interpolate(small, size=(_SIDE, _SIDE), mode="bilinear")[0].permute(1, 2, 0)
     kept = torch.lerp(wide, away, rim[..., None])
     judged = F.avg_pool2d(away.abs().amax(-1)[None, None], _JUDGED, 1, _JUDGED // 2)[0, 0]
     return kept * (_STAYS * torch.exp(-((judged / _TREMBLING) ** 2)))[..., None]

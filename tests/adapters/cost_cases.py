@@ -110,13 +110,18 @@ def case_the_patches_survive_torch_compile_without_a_graph_break_or_a_recompilat
 
 
 def case_half_precision_models_agree_with_float32_within_their_dtype() -> None:
-    for way in (way for way, kind in WAYS.items() if kind != "FLUX"):
-        exact = predict(way, torch.float32)
-        assert_different(exact, predict(way, torch.float32, strength=0.0))
+    def error(way: str, dtype: torch.dtype, *how: Any) -> float:
+        exact = predict(way, torch.float32, *how)
+        return ((predict(way, dtype, *how) - exact).abs().max() / exact.std()).item()
+
+    for way in WAYS:
+        assert_different(predict(way, torch.float32), predict(way, torch.float32, False, 0.0))
         for dtype, tolerance in ((torch.bfloat16, 0.1), (torch.float16, 0.02)):
+            # the tiny FLUX is far off in bfloat16 by itself, and an adapter may not add to that
+            own = error(way, dtype, False, 0.0) if WAYS[way] == "FLUX" else 0.0
             for attach_first in (False, True):
-                error = ((predict(way, dtype, attach_first) - exact).abs().max() / exact.std()).item()
-                assert error < tolerance, (way, dtype, attach_first, error)
+                found = error(way, dtype, attach_first)
+                assert found < max(tolerance, 1.1 * own), (way, dtype, attach_first, found, own)
 
 
 #: Every way in which identity enters a model: the kinds of sites, and the styles that look at the text's result.

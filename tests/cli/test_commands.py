@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from likeness.benchmarks.figure import Figure, table
-from likeness.cli import bench, doctor, launch, perform, serve, sheets, testing
+from likeness.cli import bench, launch, perform, serve, sheets, testing
 from likeness.cli import commands as inside
 from likeness.cli.comfyui import ComfyUI
 from likeness.cli.contact_sheet import contact_sheet
@@ -93,14 +93,6 @@ def test_bench_lists_what_there_is() -> None:
     assert "swap" in bench.names() and "figure" not in bench.names()
     with pytest.raises(UsageError, match="There is no benchmark 'nothing'; there are: .*swap"):
         bench.measure("nothing")
-
-
-def test_doctor_finds_every_embedded_model_whole() -> None:
-    found = doctor.examine(ComfyUI(CHECKOUT, CHECKOUT / "nowhere", "the test"))
-    assert found["embedded"] and set(found["embedded"].values()) == {"ok"}
-    assert found["weights"] and all(item["path"] is None for item in found["weights"].values())
-    assert found["problems"] == []
-    assert json.loads(json.dumps(found)) == found
 
 
 def test_server_gets_the_pack_without_changing_the_users_comfyui(

@@ -11,6 +11,7 @@ import pytest
 
 from likeness.cli import doctor
 from likeness.pipelines.doctor.checkup import examine
+from likeness.pipelines.doctor.files import embedded_problems
 from likeness.pipelines.doctor.text import as_text
 from likeness.pipelines.errors import WrongWeightsError
 from likeness.pipelines.registry import Registry
@@ -187,3 +188,15 @@ def test_a_wrong_file_stops_the_node_that_wants_it_with_the_same_words(tmp_path:
     with pytest.raises(WrongWeightsError) as caught:
         registry.find("inswapper_128")
     assert str(caught.value) in examined(tmp_path)["problems"]
+
+
+def test_a_damaged_file_of_the_pack_itself_is_a_problem(tmp_path: Path) -> None:
+    manifest = small_manifest()
+    first = replace(manifest.entries[0], sha256="0" * 64)
+    gone = replace(manifest.entries[1], file="gone.safetensors")
+    damaged = Manifest((first, gone, *manifest.entries[2:]), manifest.archives)
+    problems = embedded_problems(damaged, TorchRuntime(model_folders={"": tmp_path}))
+    assert len(problems) == 2
+    assert "0" * 64 in problems[0] and "git checkout ." in problems[0]
+    assert "gone.safetensors is missing: run `git checkout .`" in problems[1]
+    assert embedded_problems(manifest, TorchRuntime(model_folders={"": tmp_path})) == []

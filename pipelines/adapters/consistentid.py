@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 
 from .checkpoint import Checkpoint, Claims, load_into
@@ -85,11 +84,6 @@ def _matches(checkpoint: Checkpoint) -> bool:
         and checkpoint.has("adapter_modules.")
         and any(f"{prefix}perceiver_resampler.proj_in.weight" in checkpoint for prefix in PROJECTOR_PREFIXES)
     )
-
-
-def parts_present(masks: Tensor) -> Tensor:
-    """(P, H, W) masks of the parts → (P,) bool: which have any pixel."""
-    return torch.as_tensor(masks).flatten(1).any(1)
 
 
 CONSISTENTID = Family(

@@ -19,9 +19,6 @@ from .family import Family, Features, IdentityAdapter, VectorNeed, VisionNeed
 from .fuse import FuseModule, build_fuse
 from .perceiver import Perceiver, perceiver_sizes
 
-#: The word behind the class word, removed before the text towers.
-TRIGGER = "img"
-
 
 class FaceQueries(nn.Module):
     """v2's queries: tokens of the face vector plus what they read in the picture."""

@@ -129,8 +129,3 @@ def mirror(motion: Motion) -> Motion:
         rotation=motion.rotation * signs,
         translation=motion.translation * np.array([-1, 1, 1], np.float32),
     )
-
-
-def without_extra_channels(motion: Motion) -> Motion:
-    """The motion with nothing but blendshapes, rotation and translation."""
-    return replace(motion, channels={})

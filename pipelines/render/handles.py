@@ -34,8 +34,6 @@ LOOK_SIDEWAYS, LOOK_UPRIGHT = 0.22, 0.13
 #: Side of the picture -> how the channels of that side end.
 SIDES = ("Right", "Left")
 
-#: From the outer to the inner ring of the lips, how much of a pull at the outer edge each follows.
-_RINGS = (1.0, 0.8, 0.55, 0.4)
 _NOSE_WINGS = (
     (48, 64, 98, 129, 49, 102, 115, 219, 59, 235, 240),
     (278, 294, 327, 358, 279, 331, 344, 439, 289, 455, 460),

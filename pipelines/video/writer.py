@@ -89,9 +89,9 @@ class SegmentWriter:
         self.last_duration = 0
         with disk_errors(path):
             self._container = pyav().open(str(path), mode="w", format="mp4")
-            self._stream = self._add_stream(encoding, first)
+            self._stream = self._add_stream(encoding)
 
-    def _add_stream(self, encoding: Encoding, first: Any) -> Any:
+    def _add_stream(self, encoding: Encoding) -> Any:
         stream = self._container.add_stream(ENCODER, rate=_plain_rate(self._facts.rate))
         context = stream.codec_context
         context.width, context.height = self._size

@@ -48,6 +48,8 @@ def boost_input() -> io.Combo.Input:
         options=list(BOOSTS),
         default=BOOSTS[0],
         advanced=True,
+        # prompts from before it was there keep working
+        optional=True,
         tooltip="Resolution of swappers with a fixed size, by interleaved sub-images: 4 makes 512 px of a 128 px "
         "swapper and takes 16 times as long. auto: as much as the face's size can show. 1: the classic result. The "
         "mesh swapper works at the picture's own resolution and ignores it.",
@@ -123,6 +125,7 @@ def _by_likeness() -> list[io.Input]:
             0.5,
             "With people: least probability that a face is one of them. Higher lets fewer strangers in.",
             advanced=True,
+            optional=True,
         ),
     ]
 

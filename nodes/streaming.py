@@ -10,10 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import folder_paths
-import torch
 from comfy_api.latest import Input, InputImpl
 
-from ..pipelines.errors import InputError
 from ..pipelines.face import TrackedFrame
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.finder import FaceFinder
@@ -21,7 +19,6 @@ from ..pipelines.identity.identity import Identity
 from ..pipelines.video.face_tracks import Choose, FaceTracks, everybody
 from ..pipelines.video.processing import FrameProcessor
 from ..pipelines.video.reader import Source, VideoFacts, Window, probe
-from ..pipelines.video.sound import Sound
 from ..pipelines.video.steady import Smoothing
 from ..pipelines.video.stream import fingerprint, process_video
 from ..pipelines.video.watch import watch_faces
@@ -67,12 +64,11 @@ def send_through(
     settings: Sequence[Any],
     people: Sequence[Identity] = (),
     crf: int = 17,
-    sound: Sound | None = None,
 ) -> tuple[InputImpl.VideoFromFile, str]:
     """Send a VIDEO through a processor; returns the new one and the report.
 
     settings: all that the result depends on besides video, people and quality, as JSON can hold it, the node's name
-    first: interrupted work goes on only where everything is the same. sound: takes the place of the video's own.
+    first: interrupted work goes on only where everything is the same.
     """
     source, window = source_of(video)
     job = _job(settings, people)
@@ -80,22 +76,10 @@ def send_through(
     temporary = Path(folder_paths.get_temp_directory(), f"likeness_{name}.mp4")
     parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
     progress = ComfyRuntime().progress
-    result = process_video(
-        source, temporary, processor, progress, job, window, Encoding(crf), folder=parts, sound=sound
-    )
+    result = process_video(source, temporary, processor, progress, job, window, Encoding(crf), folder=parts)
     return InputImpl.VideoFromFile(str(result.path)), result.report
 
 
 def _job(settings: Sequence[Any], people: Sequence[Identity]) -> str:
     references = [hashlib.sha256(person.crops.numpy().tobytes()).hexdigest() for person in people]
     return json.dumps([list(settings), references, [person.name for person in people]])
-
-
-def sound_of(audio: Input.Audio | None) -> Sound | None:
-    """An AUDIO as the new sound of a video; None where there is none. Raises InputError for more than one at once."""
-    if audio is None:
-        return None
-    waveform = audio["waveform"]
-    if len(waveform) != 1:
-        raise InputError(f"The new sound is a batch of {len(waveform)}: connect a single one.")
-    return Sound(waveform[0].to("cpu", torch.float32).numpy(), int(audio["sample_rate"]))

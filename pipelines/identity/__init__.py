@@ -1,0 +1,1 @@
+"""People: found, measured, told apart, and kept as one value built of reference photos."""

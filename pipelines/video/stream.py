@@ -68,7 +68,12 @@ def process_video(
     journal = Journal(folder or target.with_name(target.name + ".parts"), hashlib.sha256(key.encode()).hexdigest())
     resumed = journal.frames()
     work = _Work(FrameReader(source, facts, window), facts, journal, encoding, chunk_frames)
-    work.run(processor, progress(facts.frames))
+    try:
+        work.run(processor, progress(facts.frames))
+    finally:
+        if not journal.frames():
+            # nothing to go on with
+            journal.remove()
     frames = journal.frames()
     if frames == 0:
         raise no_frames(source, window)

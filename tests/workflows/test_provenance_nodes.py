@@ -189,3 +189,4 @@ class TestProtected:
         swap["inputs"].pop("people.person0")
         with pytest.raises(PromptFailed, match=r"the video, at 0\.00 s is 'E\. Collins'"):
             comfyui.run(prompt)
+        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))

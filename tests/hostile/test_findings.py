@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from likeness.pipelines.errors import LikenessError
+
 ROOT = Path(__file__).resolve().parents[2]
 FINDINGS = sorted((ROOT / "tests" / "hostile" / "findings").iterdir())
 
@@ -27,12 +29,22 @@ def test_a_file_that_broke_a_reader_is_now_read_or_refused(fuzz: Any, finding: P
 READ_WHOLE = ("motion", "motion_csv", "motion_json", "weights", "torch_weights", "onnx", "zip", "png", "statement")
 
 
+def accepted(reader: Any, data: bytes, folder: Path) -> bool:
+    """Whether a reader reads a file to its end instead of refusing it."""
+    path = folder / f"file{reader.suffix}"
+    path.write_bytes(data)
+    try:
+        reader.read(path)
+    except LikenessError:
+        return False
+    return True
+
+
 @pytest.mark.parametrize("name", READ_WHOLE)
-def test_the_search_starts_from_a_file_that_is_read(fuzz: Any, name: str, tmp_path: Path) -> None:
+def test_the_search_starts_from_a_file_that_is_read_and_noise_is_refused(fuzz: Any, name: str, tmp_path: Path) -> None:
     reader = fuzz.READERS[name]
-    path = tmp_path / f"seed{reader.suffix}"
-    path.write_bytes(reader.seed())
-    reader.read(path)
+    assert accepted(reader, reader.seed(), tmp_path)
+    assert not accepted(reader, b"\xff" * 64, tmp_path)
 
 
 def test_a_reader_with_a_mistake_is_found_and_its_file_kept(

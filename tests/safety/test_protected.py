@@ -66,8 +66,13 @@ def test_another_picture_of_a_protected_person_is_refused(
         protected.refuse_faces(picture, analysis.detect(picture), "the input")
 
 
-def test_somebody_else_s_face_passes(protected: ProtectedPeople, analysis: FaceAnalysis, hopper: Tensor) -> None:
-    protected.refuse_faces(hopper, analysis.detect(hopper), "the input")
+def test_somebody_else_s_face_passes_because_it_is_further_away_than_the_limit(
+    protected: ProtectedPeople, analysis: FaceAnalysis, hopper: Tensor, eileen: Identity
+) -> None:
+    faces = analysis.detect(hopper)
+    protected.refuse_faces(hopper, faces, "the input")
+    (vector,) = analysis.recogniser.embed(hopper, [(0, faces.frames[0][0])])
+    assert analysis.recogniser.distance(vector, eileen.raw(analysis.recogniser.name)) > MATCH_DISTANCE + 0.1
 
 
 def test_a_face_that_was_swapped_to_be_a_protected_person_s_is_refused(
@@ -82,11 +87,15 @@ def test_a_face_that_was_swapped_to_be_a_protected_person_s_is_refused(
 
 
 def test_without_protected_people_nothing_is_refused_or_encoded(
-    tmp_path: Path, analysis: FaceAnalysis, eileen: Identity, astronaut: Tensor
+    tmp_path: Path, analysis: FaceAnalysis, eileen: Identity, astronaut: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    asked: list[str] = []
+    for method in ("embed", "embed_chips"):
+        monkeypatch.setattr(type(analysis.recogniser), method, lambda *_, method=method: asked.append(method))
     nobody = load_protected([tmp_path], analysis)
     nobody.refuse_identities([eileen])
     nobody.refuse_faces(astronaut, analysis.detect(astronaut), "the input")
+    assert nobody.people == () and asked == []
 
 
 def test_a_broken_file_among_the_protected_is_an_error_and_not_skipped(tmp_path: Path, analysis: FaceAnalysis) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from ..pipelines.face import Face, Faces
@@ -18,31 +17,28 @@ from .figure import Figure
 from .occluders import OCCLUDERS, with_occluder
 from .pictures import read_picture
 from .swap_quality import SAMPLES
+from .threads import torch_threads
 
 #: Least mean overlap (intersection over union) for each thing; thin ones are a pixel wide in the guess's crop.
 LEAST = {"hand": 0.65, "hair": 0.55, "bar": 0.4, "microphone": 0.7, "glasses": 0.4}
 
 
+@torch_threads(1)
 def measure() -> list[Figure]:
     """Overlap of what is seen with what was drawn, inside the face, over both photos."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        registry = Registry(TorchRuntime())
-        analysis = load_embedded_analysis(registry)
-        pictures = [read_picture(SAMPLES / name) for name in ("astronaut.png", "grace_hopper.jpg")]
-        faces = [analysis.detect(picture).frames[0][0] for picture in pictures]
-        return [
-            Figure(
-                f"overlap of {name} seen with {name} drawn",
-                float(np.mean([overlap(analysis, *pair, name) for pair in zip(pictures, faces, strict=True)])),
-                LEAST[name],
-                at_most=False,
-            )
-            for name in OCCLUDERS
-        ]
-    finally:
-        torch.set_num_threads(threads)
+    registry = Registry(TorchRuntime())
+    analysis = load_embedded_analysis(registry)
+    pictures = [read_picture(SAMPLES / name) for name in ("astronaut.png", "grace_hopper.jpg")]
+    faces = [analysis.detect(picture).frames[0][0] for picture in pictures]
+    return [
+        Figure(
+            f"overlap of {name} seen with {name} drawn",
+            float(np.mean([overlap(analysis, *pair, name) for pair in zip(pictures, faces, strict=True)])),
+            LEAST[name],
+            at_most=False,
+        )
+        for name in OCCLUDERS
+    ]
 
 
 def overlap(analysis: FaceAnalysis, picture: Tensor, face: Face, name: str) -> float:

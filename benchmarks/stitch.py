@@ -15,22 +15,15 @@ from ..pipelines.geometry.mesh import canonical_mesh
 from ..pipelines.stitch import BLENDS, crop_faces, stitch_faces
 from ..pipelines.stitch.paste import Blend
 from .figure import Figure
+from .threads import torch_threads
 
 WIDTH, HEIGHT = 3840, 2160
 ROUNDS = 9
 
 
+@torch_threads(1)
 def measure() -> list[Figure]:
     """A 700 px and a 220 px face in 3840 x 2160 float32: time in copies of the frame, and memory."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _measure()
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _measure() -> list[Figure]:
     picture = torch.rand(1, HEIGHT, WIDTH, 3)
     buffer = torch.empty_like(picture)
     figures: list[Figure] = []

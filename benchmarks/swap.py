@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -23,22 +22,15 @@ from ..pipelines.swap import SWAPPERS, SwapOptions, swap_faces
 from .figure import Figure
 from .pictures import read_picture
 from .swap_quality import SAMPLES
+from .threads import torch_threads
 
 FACE_PX = 320
 ROUNDS = 15
 
 
+@torch_threads(1)
 def measure() -> list[Figure]:
     """A face of 320 px, swapped and stitched into its picture, against one pass of the identity network."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        return _measure()
-    finally:
-        torch.set_num_threads(threads)
-
-
-def _measure() -> list[Figure]:
     analysis = load_embedded_analysis(Registry(TorchRuntime()))
     source, target = read_picture(SAMPLES / "astronaut.png"), read_picture(SAMPLES / "grace_hopper.jpg")
     identity, _ = build_identity(analysis, [source], "source", "")

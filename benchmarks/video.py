@@ -34,21 +34,18 @@ from ..pipelines.video.reader import FrameReader, Window, probe
 from ..pipelines.video.stream import process_video
 from .clips import HEIGHT, WIDTH, Placed, background, draw, photos
 from .figure import Figure
+from .threads import torch_threads
 
 SHORT, LONG = 200, 2000
 #: Frames whose cost is measured (the detector sees the first one and every twelfth), and how often each part is.
 FRAMES, ROUNDS = 37, 3
 
 
+@torch_threads(1)
 def measure() -> list[Figure]:
     """Peak memory of a short and a long video, and what a frame costs."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            return [*_memory(Path(folder)), *_cost(Path(folder))]
-    finally:
-        torch.set_num_threads(threads)
+    with tempfile.TemporaryDirectory() as folder:
+        return [*_memory(Path(folder)), *_cost(Path(folder))]
 
 
 def _memory(folder: Path) -> list[Figure]:

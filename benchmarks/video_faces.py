@@ -27,6 +27,7 @@ from ..pipelines.video.tracking import track_faces
 from ..pipelines.video.watch import watch_video
 from .clips import SAMPLES, Clip, Placed, clip_of, crossing_clip, photos, still_clip
 from .figure import Figure
+from .threads import torch_threads
 
 #: Side of the square in face coordinates that flicker is measured in, and half the width of the edge, px of it.
 SIDE, EDGE = 256, 8
@@ -34,15 +35,11 @@ SIDE, EDGE = 256, 8
 CHANGED = 2 / 255
 
 
+@torch_threads(1)
 def measure() -> list[Figure]:
     """Identity switches, jitter and flicker."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        analysis = load_embedded_analysis(Registry(TorchRuntime()))
-        return [*_tracks(analysis), *_jitter(analysis), *_flicker(analysis)]
-    finally:
-        torch.set_num_threads(threads)
+    analysis = load_embedded_analysis(Registry(TorchRuntime()))
+    return [*_tracks(analysis), *_jitter(analysis), *_flicker(analysis)]
 
 
 def tracked(analysis: FaceAnalysis, frames: Sequence[Tensor]) -> list[TrackedFrame]:

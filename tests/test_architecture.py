@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
         "adapters": "errors face files identity registry backbones",
         "guidance": "errors backbones",
         "motion": "errors face files geometry",
-        "audio": "errors motion registry",
+        "audio": "errors face motion registry",
         "render": "errors face files geometry motion registry stitch weights",
         "stitch": "errors face geometry",
         "swap": "errors face geometry identity stitch registry onnx_network",

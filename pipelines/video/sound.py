@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -50,6 +51,11 @@ class Sound:
     @property
     def seconds(self) -> float:
         return self.waveform.shape[1] / self.rate_hz
+
+    def fingerprint(self) -> str:
+        """What tells it from any other."""
+        values = hashlib.sha256(np.ascontiguousarray(self.waveform).view(np.uint8).data).hexdigest()
+        return f"{values} {self.waveform.shape} {self.rate_hz}"
 
     def coded_rate_hz(self) -> int:
         """The rate it is encoded at."""

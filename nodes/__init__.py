@@ -27,8 +27,10 @@ from . import (
     regions,
     render,
     restore,
+    speech,
     stitch,
     swap,
+    talking,
     video,
 )
 from .comfy_runtime import register_folders
@@ -84,8 +86,10 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion_mix.Keyframes,
     motion.PlotMotion,
     motion_pictures.PosePicture,
+    speech.SpeechToMotion,
     render.AnimatePortrait,
     render.EditExpression,
+    talking.AnimatePortraitToVideo,
     motion_video.AnimateInVideo,
     provenance.SavePictures,
     provenance.SaveVideo,

@@ -102,13 +102,16 @@ def load_portrait(picture: Tensor, face: Face, rest: FloatArray | None = None) -
     return MeshPortrait(portrait, painted_eyes(portrait), mouth_of(portrait))
 
 
-def warp_grid(portrait: Portrait, moved: Moved, size_hw: tuple[int, int]) -> tuple[Tensor, int, int]:
+def warp_grid(
+    portrait: Portrait, moved: Moved, size_hw: tuple[int, int], fine: bool = False
+) -> tuple[Tensor, int, int]:
     """From where each pixel of the moved portrait comes, for the part of it that moves.
 
     Returns (1, h, w, 2) in `grid_sample` units of the portrait, without a pixel when nothing moves; and x, y of the
-    part's first pixel. Large faces get it on fewer pixels, grown.
+    part's first pixel. Large faces get it on fewer pixels, grown, unless `fine`: lips that were apart and meet are an edge
+    that growing would blur.
     """
-    step = 1 if portrait.unit < _FINE_PX else 2 if portrait.unit < 2 * _FINE_PX else 4
+    step = 1 if fine or portrait.unit < _FINE_PX else 2 if portrait.unit < 2 * _FINE_PX else 4
     small = (-(-size_hw[0] // step), -(-size_hw[1] // step))
     points = as_float_array((moved.vertices[:, :2] + 0.5) / step - 0.5)
     depth = moved.vertices[:, 2].copy()

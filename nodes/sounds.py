@@ -38,8 +38,8 @@ def waveform_of(audio: Audio | None, number: int = 0) -> tuple[Tensor, int, str]
     """
     if not isinstance(audio, Mapping) or "waveform" not in audio or "sample_rate" not in audio:
         raise InputError(
-            "There is no sound: the AUDIO is empty, as that of a video without sound is. Connect Load Audio, or another "
-            "video."
+            "There is no sound: the AUDIO is empty, as that of a video without sound is. Connect Load Audio, or "
+            "another video."
         )
     waveform, rate_hz = audio["waveform"], int(audio["sample_rate"])
     if not isinstance(waveform, Tensor) or waveform.ndim != 3:

@@ -41,8 +41,8 @@ def listening_inputs() -> list[io.Input]:
             options=["auto", *(listener.name for listener in LISTENERS)],
             default="auto",
             advanced=True,
-            tooltip="auto takes the best one that has what it needs, and the report says why. phonemes hears the sounds "
-            "of speech. envelope hears loudness only, in any language.",
+            tooltip="auto takes the best one that has what it needs, and the report says why. phonemes hears the "
+            "sounds of speech. envelope hears loudness only, in any language.",
         ),
     ]
 

@@ -67,14 +67,16 @@ def send_through(
     people: Sequence[Identity] = (),
     crf: int = 17,
     sound: Sound | None = None,
+    seconds: float = 0.0,
 ) -> tuple[InputImpl.VideoFromFile, str]:
     """Send a VIDEO through a processor; returns the new one and the report.
 
     settings: all that the result depends on besides video, people, quality and sound, as JSON can hold it, the node's
-    name first: interrupted work goes on only where everything is the same. sound: in place of the video's own.
+    name first: interrupted work goes on only where everything is the same. sound: in place of the video's own. seconds:
+    how long the result is, 0 for as long as the video.
     """
     source, window = source_of(video)
-    return _sent(source, window, fingerprint(source), processor, _job(settings, people), crf, sound)
+    return _sent(source, window, fingerprint(source), processor, _job(settings, people), crf, sound, seconds)
 
 
 def send_still(
@@ -92,15 +94,18 @@ def _sent(
     job: str,
     crf: int,
     sound: Sound | None,
+    seconds: float = 0.0,
 ) -> tuple[InputImpl.VideoFromFile, str]:
-    name = _digest(f"{job} {known_as} {window} {crf}")
+    name = _digest(f"{job} {known_as} {window} {crf} {seconds}")
     # chunks are the same whatever is heard, the finished file is not
     heard = name if sound is None else _digest(f"{name} {sound.fingerprint()}")
     temporary = Path(folder_paths.get_temp_directory(), f"likeness_{heard}.mp4")
     parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
     progress = ComfyRuntime().progress
     encoding = Encoding(crf)
-    result = process_video(source, temporary, processor, progress, job, window, encoding, folder=parts, sound=sound)
+    result = process_video(
+        source, temporary, processor, progress, job, window, encoding, folder=parts, sound=sound, seconds=seconds
+    )
     return InputImpl.VideoFromFile(str(result.path)), result.report
 
 

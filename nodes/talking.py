@@ -49,8 +49,8 @@ class AnimatePortraitToVideo(io.ComfyNode):
             node_id="LikenessAnimatePortraitToVideo",
             display_name="Animate Portrait To Video",
             category="Likeness/render",
-            description="Makes the faces of a picture perform motions, in a video with sound of any length: memory does "
-            "not grow, an interrupted run goes on.",
+            description="Makes the faces of a picture perform motions, in a video with sound of any length: memory "
+            "does not grow, an interrupted run goes on.",
             search_aliases=["talking portrait", "talking head", "lip sync", "sadtalker", "liveportrait", "avatar"],
             **SHOWS_REPORT,
             **CONCERNS_FACES,
@@ -69,8 +69,8 @@ class AnimatePortraitToVideo(io.ComfyNode):
                     "afterwards",
                     options=list(AFTERWARDS),
                     default=AFTERWARDS[0],
-                    tooltip="When a motion is over and the video goes on: back to rest in 0.4 s, hold the last pose, or "
-                    "loop.",
+                    tooltip="When a motion is over and the video goes on: back to rest in 0.4 s, hold the last pose, "
+                    "or loop.",
                 ),
                 fraction("strength", 1.0, "Of all that is done. 0 shows the picture as it is.", high=1.5),
                 io.Float.Input(
@@ -80,8 +80,8 @@ class AnimatePortraitToVideo(io.ComfyNode):
                     max=120.0,
                     step=0.01,
                     advanced=True,
-                    tooltip="Frames per second of the video; motions are taken at each frame's own time. 0: as the first "
-                    "motion.",
+                    tooltip="Frames per second of the video; motions are taken at each frame's own time. 0: as the "
+                    "first motion.",
                 ),
                 renderer_input(),
                 crf_input(),
@@ -128,7 +128,9 @@ def _frames(length: str, sound: Sound | None, longest_s: float, rate: Fraction) 
     by_sound = sound is not None and length == "sound"
     seconds = sound.seconds if sound is not None and by_sound else longest_s
     frames = max(ceil(seconds * float(rate) - 1e-3), 1)
-    heard = "" if sound is None or by_sound else f"; the sound of {sound.seconds:.2f} s is cut off or ends earlier there"
+    heard = (
+        "" if sound is None or by_sound else f"; the sound of {sound.seconds:.2f} s is cut off or ends earlier there"
+    )
     return frames, f"As long as the {'sound' if by_sound else 'longest motion'}: {seconds:.2f} s{heard}."
 
 

@@ -16,7 +16,9 @@ def describe_heard(heard: Heard) -> str:
     sounds = [phone for phone in heard.phones if phone.name != SILENCE]
     if not heard.phones:
         moving = float((heard.opening > 0.1).mean())
-        lines.append(f"{heard.duration_s:.2f} s; by its loudness the mouth is open in {100 * moving:.0f} % of the time.")
+        lines.append(
+            f"{heard.duration_s:.2f} s; by its loudness the mouth is open in {100 * moving:.0f} % of the time."
+        )
     elif not sounds:
         lines.append(f"{heard.duration_s:.2f} s without a sound of speech: the mouth stays at rest.")
     else:

@@ -108,8 +108,8 @@ def warp_grid(
     """From where each pixel of the moved portrait comes, for the part of it that moves.
 
     Returns (1, h, w, 2) in `grid_sample` units of the portrait, without a pixel when nothing moves; and x, y of the
-    part's first pixel. Large faces get it on fewer pixels, grown, unless `fine`: lips that were apart and meet are an edge
-    that growing would blur.
+    part's first pixel. Large faces get it on fewer pixels, grown, unless `fine`: lips that were apart and meet are an
+    edge that growing would blur.
     """
     step = 1 if fine or portrait.unit < _FINE_PX else 2 if portrait.unit < 2 * _FINE_PX else 4
     small = (-(-size_hw[0] // step), -(-size_hw[1] // step))
@@ -119,7 +119,7 @@ def warp_grid(
     field = rasterise(points, drawn_triangles(), small, depth).interpolate(
         as_float_array(portrait.vertices[:, :2] - moved.vertices[:, :2])
     )
-    moves = np.abs(field).max(-1) > 1e-3
+    moves = np.greater(np.hypot(field[..., 0], field[..., 1]), 1e-3)
     if not moves.any():
         return torch.zeros(1, 0, 0, 2), 0, 0
     (top, bottom), (left, right) = _range(moves.any(1)), _range(moves.any(0))

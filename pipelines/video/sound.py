@@ -25,6 +25,11 @@ _BIT_RATE = 128_000
 _PART = 65536
 
 
+def layout_of(channels: int) -> str:
+    """What FFmpeg calls a sound with so many channels: 1, 2, 6 (5.1) or 8 (7.1)."""
+    return _LAYOUTS[channels]
+
+
 @dataclass(frozen=True, eq=False)
 class Sound:
     """A sound that replaces a video's own and begins with its first frame.

@@ -33,6 +33,7 @@ ARROWS: dict[str, set[str]] = {
         "motion": "errors face files geometry",
         "audio": "errors face motion registry",
         "render": "errors face files geometry motion registry stitch weights",
+        "lips": "errors face files geometry identity adapters audio registry stitch weights",
         "stitch": "errors face geometry",
         "swap": "errors face geometry identity stitch registry onnx_network",
         "restore": "errors face files geometry stitch weights registry onnx_network",

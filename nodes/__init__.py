@@ -33,6 +33,7 @@ from . import (
 )
 from .comfy_runtime import register_folders
 from .fetching import register_routes
+from .giving_back import giving_memory_back
 from .protection import register_protected_folder
 from .samples import copy_samples
 
@@ -124,4 +125,4 @@ class LikenessExtension(ComfyExtension):
         register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return with_valid_schema(NODES)
+        return [giving_memory_back(node) for node in with_valid_schema(NODES)]

@@ -37,6 +37,7 @@ from . import (
 )
 from .comfy_runtime import register_folders
 from .fetching import register_routes
+from .giving_back import giving_memory_back
 from .protection import register_protected_folder
 from .samples import copy_samples
 
@@ -89,6 +90,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     motion.PlotMotion,
     motion_pictures.PosePicture,
     speech.SpeechToMotion,
+    speech.SpeechEmotion,
     speakers.SplitSpeakers,
     render.AnimatePortrait,
     render.EditExpression,
@@ -132,4 +134,4 @@ class LikenessExtension(ComfyExtension):
         register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return with_valid_schema(NODES)
+        return [giving_memory_back(node) for node in with_valid_schema(NODES)]

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from comfy_api.latest import io
 
 from ..pipelines.audio.backends import LISTENERS, listen
-from ..pipelines.audio.performance import Acting, speech_to_motion
+from ..pipelines.audio.expressing import with_emotion
+from ..pipelines.audio.performance import EMOTION_CHOICES, NO_EMOTION, Acting, speech_to_motion
 from ..pipelines.audio.report import describe_heard
 from ..pipelines.audio.request import LANGUAGES
+from ..pipelines.audio.voice_emotion import CHOICES, FROM_VOICE, speech_emotion
+from ..pipelines.motion.motion import Motion
 from ..pipelines.motion.report import describe_motion
+from . import sockets
 from .comfy_runtime import ComfyRuntime
 from .expression import fps_input, motion_output
 from .inputs import fraction
@@ -54,6 +60,14 @@ def _acting_inputs() -> list[io.Input]:
         fraction(
             "clarity", 1.0, "How far each sound comes into its own: 0.5 slurs, 2 articulates.", 0.25, 4.0, advanced=True
         ),
+        io.Combo.Input(
+            "emotion",
+            options=list(EMOTION_CHOICES),
+            default=NO_EMOTION,
+            tooltip="On top of the speech; lips that a sound closes stay closed. from the voice: as pitch, loudness and "
+            "pace tell, which is mild. Speech Emotion gives it as a motion of its own.",
+        ),
+        fraction("emotion_strength", 0.7, "Of the emotion.", high=1.5),
         fraction("head", 1.0, "Nods and turns with pitch and stress: 0 none, 1 as people do.", **high),
         fraction("brows", 1.0, "Brows that go up with stress: 0 none, 1 as people do.", advanced=True, **high),
         fraction("gaze", 1.0, "Eyes that wander: 0 none, 1 as people do.", advanced=True, **high),
@@ -100,10 +114,60 @@ class SpeechToMotion(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, audio: Audio, transcript: str, language: str, backend: str, number: int, **acting: float
+        cls, audio: Audio, transcript: str, language: str, backend: str, number: int, **acting: Any
     ) -> io.NodeOutput:
         speech, several = speech_in(audio, number)
         heard = listen(speech, backend, transcript, language, watch=ComfyRuntime().progress)
         motion, acted = speech_to_motion(speech, heard, Acting(**acting))
-        report = "\n".join(line for line in (several, describe_heard(heard), acted, describe_motion(motion)) if line)
+        report = _report(several, describe_heard(heard), acted, describe_motion(motion))
         return io.NodeOutput(motion, report, ui=shown(report))
+
+
+class SpeechEmotion(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="LikenessSpeechEmotion",
+            display_name="Speech Emotion",
+            category=CATEGORY,
+            description="The emotion of a voice over time, heard or chosen, as a motion; or put onto the motion of a "
+            "speech, whose closed lips stay closed.",
+            search_aliases=["mood", "emotional speech", "expression from audio", "feeling"],
+            **SHOWS_REPORT,
+            inputs=[
+                audio_input("The voice."),
+                sockets.Motion.Input(
+                    "motion",
+                    optional=True,
+                    tooltip="From Speech To Motion of the same sound: the emotion is put on top of it. Without, the "
+                    "emotion alone comes out.",
+                ),
+                io.Combo.Input(
+                    "emotion",
+                    options=list(CHOICES),
+                    default=FROM_VOICE,
+                    tooltip="from the voice: as pitch, loudness and pace tell; a voice tells how aroused somebody is, "
+                    "less whether it is joy or anger. A chosen one grows where the voice is aroused.",
+                ),
+                fraction("strength", 1.0, "Of the emotion: 0 none, 1 fully.", high=1.5),
+                fps_input(),
+                number_input(),
+            ],
+            outputs=[motion_output(), report_output()],
+        )
+
+    @classmethod
+    def execute(
+        cls, audio: Audio, emotion: str, strength: float, fps: float, number: int, motion: Motion | None = None
+    ) -> io.NodeOutput:
+        speech, several = speech_in(audio, number)
+        heard = listen(speech, watch=ComfyRuntime().progress)
+        felt, told = speech_emotion(speech, heard, emotion, strength, fps if motion is None else motion.fps)
+        result = felt if motion is None else with_emotion(motion, felt)
+        report = _report(several, told, describe_motion(result))
+        return io.NodeOutput(result, report, ui=shown(report))
+
+
+def _report(*parts: str) -> str:
+    """The parts below each other, no line twice."""
+    return "\n".join(dict.fromkeys(line for part in parts for line in part.splitlines() if line))

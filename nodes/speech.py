@@ -64,8 +64,8 @@ def _acting_inputs() -> list[io.Input]:
             "emotion",
             options=list(EMOTION_CHOICES),
             default=NO_EMOTION,
-            tooltip="On top of the speech; lips that a sound closes stay closed. from the voice: as pitch, loudness and "
-            "pace tell, which is mild. Speech Emotion gives it as a motion of its own.",
+            tooltip="On top of the speech; lips that a sound closes stay closed. from the voice: as pitch, loudness "
+            "and pace tell, which is mild. Speech Emotion gives it as a motion of its own.",
         ),
         fraction("emotion_strength", 0.7, "Of the emotion.", high=1.5),
         fraction("head", 1.0, "Nods and turns with pitch and stress: 0 none, 1 as people do.", **high),

@@ -122,7 +122,7 @@ def warp_grid(
     moves = np.greater(np.hypot(field[..., 0], field[..., 1]), 1e-3)
     if not moves.any():
         return torch.zeros(1, 0, 0, 2), 0, 0
-    (top, bottom), (left, right) = _range(moves.any(1)), _range(moves.any(0))
+    (top, bottom), (left, right) = _range(np.any(moves, 1)), _range(np.any(moves, 0))
     # a rim of one more place, so that growing has neighbours everywhere
     rim = np.pad(field, ((1, 1), (1, 1), (0, 0)), mode="edge")[top : bottom + 2, left : right + 2]
     y, x = np.mgrid[top - 1 : bottom + 1, left - 1 : right + 1]

@@ -30,6 +30,7 @@ from . import (
     restore,
     speakers,
     speech,
+    speech_head,
     stitch,
     swap,
     talking,
@@ -102,6 +103,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    speech_head.LoadSpeechHead,
     doctor.Doctor,
 )
 
@@ -129,6 +131,7 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        speech_head.register_speech_head_folder()
         register_protected_folder()
         copy_samples()
         register_routes()

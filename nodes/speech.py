@@ -7,11 +7,15 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..pipelines.audio.backends import LISTENERS, listen
+from ..pipelines.audio.encoder import EncodedSpeech
+from ..pipelines.audio.encoder_features import features_of
 from ..pipelines.audio.expressing import with_emotion
 from ..pipelines.audio.performance import EMOTION_CHOICES, NO_EMOTION, Acting, speech_to_motion
 from ..pipelines.audio.report import describe_heard
 from ..pipelines.audio.request import LANGUAGES
+from ..pipelines.audio.speech_head import SpeechHead
 from ..pipelines.audio.voice_emotion import CHOICES, FROM_VOICE, speech_emotion
+from ..pipelines.errors import InputError
 from ..pipelines.motion.motion import Motion
 from ..pipelines.motion.report import describe_motion
 from . import sockets
@@ -107,6 +111,16 @@ class SpeechToMotion(io.ComfyNode):
                 audio_input("The voice, at any rate and with any channels; of 5.1 the centre counts."),
                 *listening_inputs(),
                 *_acting_inputs(),
+                sockets.SpeechHead.Input(
+                    "speech_head",
+                    optional=True,
+                    tooltip="From Load Speech Head: hears the sounds through one of ComfyUI's audio encoders.",
+                ),
+                io.AudioEncoderOutput.Input(
+                    "encoded",
+                    optional=True,
+                    tooltip="From Audio Encoder Encode of the same sound, where the head has no encoder of its own.",
+                ),
                 number_input(),
             ],
             outputs=[motion_output(), report_output()],
@@ -114,13 +128,31 @@ class SpeechToMotion(io.ComfyNode):
 
     @classmethod
     def execute(
-        cls, audio: Audio, transcript: str, language: str, backend: str, number: int, **acting: Any
+        cls,
+        audio: Audio,
+        transcript: str,
+        language: str,
+        backend: str,
+        number: int,
+        speech_head: SpeechHead | None = None,
+        encoded: Any = None,
+        **acting: Any,
     ) -> io.NodeOutput:
         speech, several = speech_in(audio, number)
-        heard = listen(speech, backend, transcript, language, watch=ComfyRuntime().progress)
+        features = _features(speech_head, encoded)
+        heard = listen(speech, backend, transcript, language, features, ComfyRuntime().progress)
         motion, acted = speech_to_motion(speech, heard, Acting(**acting))
         report = _report(several, describe_heard(heard), acted, describe_motion(motion))
         return io.NodeOutput(motion, report, ui=shown(report))
+
+
+def _features(head: SpeechHead | None, encoded: Any) -> EncodedSpeech | None:
+    """What an encoder and a head make of the sound, where they are connected."""
+    if head is None and encoded is not None:
+        raise InputError("An encoded sound needs a head that reads it: connect Load Speech Head, or disconnect it.")
+    if head is None:
+        return None
+    return EncodedSpeech(head, None if encoded is None else features_of(encoded))
 
 
 class SpeechEmotion(io.ComfyNode):

@@ -66,14 +66,8 @@ def with_hypothesis(name: str, seconds: float) -> int:
             start, stop = sorted((draw(cuts), draw(cuts)))
             kind = draw(st.sampled_from(["replace", "few", "cut", "repeat"]))
             stop = stop if kind in ("cut", "repeat") else min(stop, start + 12)
-            piece = (
-                bytes(data[start:stop]) * 3
-                if kind == "repeat"
-                else b""
-                if kind == "cut"
-                else draw(st.binary(max_size=12))
-            )
-            data[start:stop] = piece
+            pieces = {"repeat": bytes(data[start:stop]) * 3, "cut": b""}
+            data[start:stop] = pieces[kind] if kind in pieces else draw(st.binary(max_size=12))
         return bytes(data[:MAX_BYTES])
 
     with tempfile.TemporaryDirectory() as folder:
@@ -109,17 +103,8 @@ def with_atheris(name: str, seconds: float) -> int:
         corpus.mkdir(), crashes.mkdir()
         (corpus / "seed").write_bytes(READERS[name].seed())
         limits = [f"-max_total_time={max(1, round(seconds))}", f"-max_len={MAX_BYTES}", f"-artifact_prefix={crashes}/"]
-        command = [
-            sys.executable,
-            __file__,
-            "atheris-one",
-            "--reader",
-            name,
-            "--",
-            *limits,
-            "-rss_limit_mb=4096",
-            str(corpus),
-        ]
+        command = [sys.executable, __file__, "atheris-one", "--reader", name, "--", *limits]
+        command += ["-rss_limit_mb=4096", str(corpus)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         found = sorted(crashes.iterdir())
         for crash in found:

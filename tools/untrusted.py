@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,22 @@ def _motion(form: str) -> bytes:
     motion = load("motion.motion", "still")({"jawOpen": 0.5}, frames=2)
     with tempfile.TemporaryDirectory() as folder:
         return load("motion.storage", "save_motion")(motion, Path(folder), "m", form).read_bytes()
+
+
+@cache
+def _speech_head(numbers: bool = False) -> bytes:
+    """A head's header, which is what is changed, or the zeros behind it."""
+    card = load("audio.speech_head", "HeadCard")("wav2vec2", 1, 1, (0,))
+    head = load("audio.speech_head", "SpeechHead")(card, load("audio.speech_head", "HeadNetwork")(1))
+    with tempfile.TemporaryDirectory() as folder:
+        data = load("audio.speech_head_file", "save_speech_head")(head, Path(folder), "h").read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    return bytes(len(data) - end) if numbers else data[:end]
+
+
+def _read_speech_head(path: Path) -> object:
+    path.write_bytes(path.read_bytes() + _speech_head(numbers=True))
+    return load("audio.speech_head_file", "load_speech_head")(path)
 
 
 def _zip() -> bytes:
@@ -162,6 +179,7 @@ READERS: dict[str, Reader] = {
     "motion": Reader(".safetensors", _reader_of("motion.storage", "load_motion"), lambda: _motion("safetensors")),
     "motion_csv": Reader(".csv", _reader_of("motion.storage", "load_motion"), lambda: _motion("csv")),
     "motion_json": Reader(".json", _reader_of("motion.storage", "load_motion"), lambda: _motion("json")),
+    "speech_head": Reader(".safetensors", _read_speech_head, _speech_head),
     "weights": Reader(
         ".safetensors", _reader_of("files.checkpoint", "read_checkpoint"), lambda: _tensors({}, a=("F32", 16))
     ),

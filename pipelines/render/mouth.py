@@ -12,6 +12,7 @@ from torch import Tensor
 from ..face import FloatArray
 from ..geometry.features import PLAIN_SKIN
 from ..geometry.texture import sample_at
+from .mouth_depth import cavity, with_tip
 from .mouth_lines import INNER, Row, axes_of, lines_of
 from .movement import Moved
 from .portrait import Portrait
@@ -24,8 +25,6 @@ _GUM_BEGINS = 0.02
 
 _TEETH = torch.tensor([0.93, 0.88, 0.80])
 _GUM = torch.tensor([0.66, 0.36, 0.35])
-_CAVITY = torch.tensor([0.15, 0.045, 0.040])
-_TONGUE = torch.tensor([0.70, 0.36, 0.34])
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +71,17 @@ def draw_mouth(portrait: Portrait, mouth: Mouth, moved: Moved, out: Tensor, orig
     inwards = np.minimum((v - top) / _slope(u, upper), (bottom - v) / _slope(u, lower))
     soft = np.clip(inwards / _softness(portrait) + 0.4, 0, 1) * ((u > start) & (u < end))
     soft *= np.clip((bottom - top) / max(0.012 * portrait.unit, 0.7), 0, 1)
-    depth, open_ = np.maximum(v - top, 0), np.maximum(bottom - top, 1e-3)
-    inside = _cavity(mouth, depth, open_, (u - (start + end) / 2) / portrait.unit, portrait.unit)
+    depth, opening = np.maximum(v - top, 0), np.maximum(bottom - top, 1e-3) / portrait.unit
+    across = (u - (start + end) / 2) / portrait.unit
+    inside = cavity(mouth.light, (bottom - v) / portrait.unit, opening, across)
     # teeth stay with the skull, whatever lips do in front of them
     skull = lines_of(portrait, moved.skull)
     middle = (skull.start + skull.end) / 2
     below = v - skull.top(np.clip(u, skull.start, skull.end))
     teeth, cover = _teeth(portrait, mouth, below, (u - middle) / portrait.unit)
+    out_by = float(np.clip(moved.activations[portrait.names.index("tongueOut")], 0, 1))
+    under = np.maximum(bottom - v + below - _TOOTH_SHOWN * portrait.unit, 0.02 * portrait.unit)
+    inside = with_tip(inside, mouth.light, out_by, (bottom - v) / under, opening, across)
     inside = torch.lerp(inside, teeth, _tensor(cover))
     # lips throw a shadow on what is behind them
     shade = np.clip(depth / (0.035 * portrait.unit), 0, 1)
@@ -104,23 +107,6 @@ def _change(portrait: Portrait, moved: Moved) -> float:
     """0 while the lips are as in the portrait, 1 when they have visibly moved against each other."""
     rows = moved.expression[list(INNER.loop)]
     return float(np.clip(np.abs(rows - rows.mean(0)).max() / (0.02 * portrait.unit), 0, 1))
-
-
-def _cavity(
-    mouth: Mouth, depth: NDArray[np.float64], open_: NDArray[np.float64], across: NDArray[np.float64], unit: float
-) -> Tensor:
-    """(3, h, w): darkness that grows towards the throat, and the tongue where the mouth is wide open."""
-    from_below = (open_ - depth) / unit
-    wide = np.clip((open_ / unit - 0.08) / 0.12, 0, 1)
-    side = across / 0.19
-    # the tongue's back is a dome with a groove along its middle
-    dome = 0.02 + 0.10 * wide * np.sqrt(np.clip(1 - side**2, 0, 1))
-    tongue = np.clip((dome - from_below) / 0.025 + 0.5, 0, 1) * wide * np.clip((1 - np.abs(side)) / 0.25, 0, 1)
-    shade = 0.50 + 0.50 * np.clip(from_below / np.maximum(dome, 1e-3), 0, 1) - 0.22 * np.exp(-((across / 0.012) ** 2))
-    front = np.clip(1 - from_below / 0.12, 0, 1)
-    dark = _CAVITY[:, None, None] * (0.5 + mouth.light) * _tensor(0.55 + 0.75 * front)
-    red = _TONGUE[:, None, None] * (0.25 + 0.65 * mouth.light) * _tensor(shade)
-    return torch.lerp(dark, red, 0.85 * _tensor(tongue))
 
 
 def _teeth(

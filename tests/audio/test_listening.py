@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from likeness.pipelines.audio.backends import LISTENERS, listen, listener_named
+from likeness.pipelines.audio.encoder import EncodedSpeech
 from likeness.pipelines.audio.speech import RATE_HZ, Speech
 from likeness.pipelines.errors import InputError
+from likeness.tests.audio.encoders import bands, head
 from likeness.tests.audio.sounds import CLIPS, agreement, clip
 
 
@@ -30,11 +34,12 @@ def test_loudness_alone_says_roughly_how_the_mouth_moves(name: str) -> None:
 def test_silence_keeps_the_mouth_closed(entry) -> None:
     if entry.name == "phonemes":
         pytest.importorskip("pocketsphinx", exc_type=ModuleNotFoundError)
-    heard = listen(Speech(np.zeros(3 * RATE_HZ, np.float32)), entry.name)
+    features = EncodedSpeech(replace(head(), encode=bands)) if entry.name == "encoder" else None
+    heard = listen(Speech(np.zeros(3 * RATE_HZ, np.float32)), entry.name, features=features)
     assert heard.opening.max() == 0
     assert {phone.name for phone in heard.phones} <= {"SIL"}
 
 
 def test_a_listener_that_does_not_exist_is_named_with_those_that_do() -> None:
-    with pytest.raises(InputError, match="no listener 'ears'; there are auto, phonemes, envelope"):
+    with pytest.raises(InputError, match="no listener 'ears'; there are auto, encoder, phonemes, envelope"):
         listener_named("ears")

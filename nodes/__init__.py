@@ -27,12 +27,14 @@ from . import (
     regions,
     render,
     restore,
+    speech_head,
     stitch,
     swap,
     video,
 )
 from .comfy_runtime import register_folders
 from .fetching import register_routes
+from .giving_back import giving_memory_back
 from .protection import register_protected_folder
 from .samples import copy_samples
 
@@ -92,6 +94,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    speech_head.LoadSpeechHead,
     doctor.Doctor,
 )
 
@@ -119,9 +122,10 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        speech_head.register_speech_head_folder()
         register_protected_folder()
         copy_samples()
         register_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return with_valid_schema(NODES)
+        return [giving_memory_back(node) for node in with_valid_schema(NODES)]

@@ -18,9 +18,9 @@ from ..pipelines.identity.finder import FaceFinder
 from ..pipelines.identity.identity import Identity
 from ..pipelines.video.face_tracks import Choose, FaceTracks, everybody
 from ..pipelines.video.processing import FrameProcessor
-from ..pipelines.video.reader import Source, VideoFacts, Window, probe
+from ..pipelines.video.reader import Source, VideoFacts, Window, fingerprint, probe
 from ..pipelines.video.steady import Smoothing
-from ..pipelines.video.stream import fingerprint, process_video
+from ..pipelines.video.stream import process_video
 from ..pipelines.video.watch import watch_faces
 from ..pipelines.video.writer import Encoding
 from .comfy_runtime import ComfyRuntime

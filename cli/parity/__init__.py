@@ -11,13 +11,13 @@ from safetensors import SafetensorError
 from ...pipelines.errors import LikenessError
 from ..errors import CommandError
 from ..run import chosen_comfyui
-from . import adapters, alignment, embedded, liveportrait
+from . import adapters, alignment, embedded, lips, liveportrait
 from .check import Check, Error
 
 __all__ = ["CHECKS", "Check", "Error", "main"]
 
 #: Every comparison there is, by the name of its reference file. A new method adds its module and one entry.
-CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK, *adapters.CHECKS, liveportrait.CHECK)
+CHECKS: tuple[Check, ...] = (embedded.CHECK, alignment.CHECK, *adapters.CHECKS, liveportrait.CHECK, *lips.CHECKS)
 #: Those that load ComfyUI into this process, for they compare its models.
 INSIDE_COMFYUI = frozenset(check.name for check in adapters.MODELS)
 

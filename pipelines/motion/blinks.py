@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import InputError
@@ -41,17 +43,25 @@ def blink_curve(at_s: np.ndarray) -> np.ndarray:
 def insert_blinks(motion: Motion, every_s: float = 4.0, strength: float = 1.0, seed: int = 0) -> tuple[Motion, int]:
     """The motion with blinks, and how many were put in.
 
-    every_s: mean pause in seconds; people blink every 3 to 5 s. strength: how far the lids close, 0 to 1. Lids that the
-    motion closes further stay so, and no blink begins where they are already down. Concretely
-    blink = max(motion, curve).
+    every_s: mean pause in seconds; people blink every 3 to 5 s. The rest as in `insert_blinks_at`.
+    """
+    return insert_blinks_at(motion, blink_times(motion.duration_s, every_s, seed), strength)
+
+
+def insert_blinks_at(motion: Motion, times: Sequence[float], strength: float = 1.0) -> tuple[Motion, int]:
+    """The motion with blinks at these times, and how many were put in.
+
+    times: s, when lids begin to close. strength: how far they close, 0 to 1. Lids that the motion closes further stay
+    so, and no blink begins where they are already down. Concretely blink = max(motion, curve).
     """
     values = motion.values
     both = [INDEX["eyeBlinkLeft"], INDEX["eyeBlinkRight"]]
     seconds = np.arange(len(motion)) / motion.fps
     count = 0
-    for start in blink_times(motion.duration_s, every_s, seed):
-        here = (seconds >= start) & (seconds <= start + CLOSING_S + CLOSED_S + OPENING_S)
-        if not here.any() or values[here][:, both].max() > _ALREADY_CLOSED:
+    for start in times:
+        first, last = np.searchsorted(seconds, [start, start + CLOSING_S + CLOSED_S + OPENING_S])
+        here = slice(int(first), int(last))
+        if first == last or values[here][:, both].max() > _ALREADY_CLOSED:
             continue
         lids = (strength * blink_curve(seconds[here] - start)).astype(np.float32)
         # between the frames of a slow motion a blink would be lost: its nearest frame gets all of it

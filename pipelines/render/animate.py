@@ -59,10 +59,11 @@ def animate(
     for index, frame in enumerate(animated(registry, renderer, picture, faces, motion, strength, names)):
         frames[index] = frame
         progress.update()
-    said = [*_limits(motion, strength, renderer.turn_limits), *turned_away(faces)]
+    length = f"{len(motion)} frame(s) at {motion.fps:g} frames per second."
+    said = [*bent_turns(motion, strength, renderer.turn_limits), *turned_away(faces)]
     if renderer.turn_limits is not None:  # a mesh bends what lies on it
         said += bent_glasses(picture, faces, motion, strength)
-    return frames, "\n".join(said)
+    return frames, "\n".join([length, *said])
 
 
 def animated(
@@ -80,7 +81,8 @@ def animated(
     nearest = nearest_face(faces, (picture.shape[0], picture.shape[1])) if len(faces) > 1 else None
     for index in range(len(motion)):
         registry.runtime.check_cancelled()
-        yield _frame(picture, portraits, nearest, motion, index, strength)
+        drawn = [_acting(portrait, share, motion, index, strength) for portrait, share in portraits]
+        yield drawn_together(picture, drawn, nearest)
 
 
 def nearest_face(faces: Sequence[Face], size_hw: tuple[int, int]) -> Tensor:
@@ -92,22 +94,15 @@ def nearest_face(faces: Sequence[Face], size_hw: tuple[int, int]) -> Tensor:
     return torch.stack(distances).argmin(0)
 
 
-def _frame(
-    picture: Tensor,
-    portraits: Sequence[tuple[PreparedPortrait, float]],
-    nearest: Tensor | None,
-    motion: Motion,
-    index: int,
-    strength: float,
-) -> Tensor:
+def drawn_together(picture: Tensor, drawn: Sequence[Tensor], nearest: Tensor | None) -> Tensor:
+    """One picture out of what each face did to it (H, W, 3 each); nearest: as `nearest_face` gives it, None for one."""
     if nearest is None:
-        return _acting(*portraits[0], motion, index, strength) if portraits else picture
+        return drawn[0] if drawn else picture
     out = picture
     changed = torch.zeros(*nearest.shape, dtype=torch.bool)
-    for number, (portrait, share) in enumerate(portraits):
-        drawn = _acting(portrait, share, motion, index, strength)
-        moved = (drawn != picture).any(-1)
-        out = torch.where((moved & (~changed | (nearest == number)))[..., None], drawn, out)
+    for number, one in enumerate(drawn):
+        moved = (one != picture).any(-1)
+        out = torch.where((moved & (~changed | (nearest == number)))[..., None], one, out)
         changed |= moved
     return out
 
@@ -138,8 +133,9 @@ def faces_to_animate(faces: Faces) -> tuple[int, tuple[Face, ...]]:
     return next((index, frame) for index, frame in enumerate(faces.frames) if frame)
 
 
-def _limits(motion: Motion, strength: float, limits: tuple[float, float, float] | None) -> list[str]:
-    lines = [f"{len(motion)} frame(s) at {motion.fps:g} frames per second."]
+def bent_turns(motion: Motion, strength: float, limits: tuple[float, float, float] | None) -> list[str]:
+    """One line per axis about which a motion turns further than a renderer does; limits: its `turn_limits`."""
+    lines: list[str] = []
     if limits is None:
         return lines
     for name, limit, turn in zip(("pitch", "yaw", "roll"), limits, motion.rotation.T, strict=True):

@@ -28,10 +28,11 @@ def suffix_for(facts: VideoFacts, sound: Sound | None = None) -> str:
 
 
 def join(
-    journal: Journal, source: Source, window: Window, facts: VideoFacts, target: Path, sound: Sound | None = None
+    journal: Journal, source: Source | None, window: Window, facts: VideoFacts, target: Path, sound: Sound | None = None
 ) -> None:
     """Write `target` from the finished chunks and the source's sound or a new one, all at once by an atomic rename.
 
+    source: the file with the sound; None where there is none.
     Raises VideoError when a segment is damaged or there is no room; nothing is left under the final name then.
     """
     unfinished = target.with_name(f"{target.stem}.unfinished{target.suffix}")
@@ -47,20 +48,22 @@ def join(
 
 
 def _write(
-    journal: Journal, source: Source, window: Window, facts: VideoFacts, path: Path, new_sound: Sound | None
+    journal: Journal, source: Source | None, window: Window, facts: VideoFacts, path: Path, new_sound: Sound | None
 ) -> None:
     options = {} if path.suffix == ".mkv" else {"movflags": "use_metadata_tags+faststart"}
     with ExitStack() as stack:
-        given = stack.enter_context(opened(source))
+        given = None if source is None else stack.enter_context(opened(source))
         first = stack.enter_context(pyav().open(str(journal.segment(0))))
         output = stack.enter_context(pyav().open(str(path), mode="w", options=options))
-        for name, value in given.metadata.items():
+        for name, value in ({} if given is None else given.metadata).items():
             output.metadata[name] = value
         picture = output.add_stream_from_template(first.streams.video[0])
         picture.time_base = facts.time_base
         end_s = _end_s(journal.chunks, facts)
         if new_sound is not None:
             sound = new_sound.packets(output, end_s - facts.origin_s)
+        elif given is None:
+            sound = iter(())
         else:
             sound = _sound_packets(given, _copied_streams(given, output), facts.origin_s, end_s, window)
         waiting = next(sound, None)

@@ -58,8 +58,7 @@ def _padded(pixels: NDArray[np.uint16], size: tuple[int, int]) -> Any:
 
 def even(frame: Any) -> Any:
     """The frame with an even number of columns and rows where its chroma is halved; FFmpeg misreads odd ones there."""
-    across, down = halved(frame.format.name)
-    width, height = -(-frame.width // across) * across, -(-frame.height // down) * down
+    width, height = encodable((frame.width, frame.height), frame.format.name)
     if (width, height) == (frame.width, frame.height):
         return frame
     larger = pyav().VideoFrame(width, height, frame.format.name)
@@ -69,6 +68,12 @@ def even(frame: Any) -> Any:
     for name in ("color_primaries", "color_trc", "colorspace", "color_range", "pts", "time_base"):
         setattr(larger, name, getattr(frame, name))
     return larger
+
+
+def encodable(size: tuple[int, int], pixel_format: str) -> tuple[int, int]:
+    """(width, height) px: where chroma is halved an odd side gets one more column or row."""
+    across, down = halved(pixel_format)
+    return -(-size[0] // across) * across, -(-size[1] // down) * down
 
 
 def halved(pixel_format: str) -> tuple[int, int]:
@@ -87,8 +92,9 @@ def keep_untouched(coded: Any, source: Any, touched: NDArray[np.bool_]) -> None:
         ours, theirs = _plane(coded, index), _plane(source, index)
         across, down = -(-touched.shape[1] // ours.shape[1]), -(-touched.shape[0] // ours.shape[0])
         grown = ((0, ours.shape[0] * down - touched.shape[0]), (0, ours.shape[1] * across - touched.shape[1]))
-        blocks = np.pad(touched, grown, mode="edge").reshape(ours.shape[0], down, ours.shape[1], across)
-        np.copyto(ours, theirs, where=~blocks.any((1, 3)))
+        whole = np.pad(touched, grown, mode="edge")
+        blocks = [whole[row::down, column::across] for row in range(down) for column in range(across)]
+        np.copyto(ours, theirs, where=~np.logical_or.reduce(blocks))
 
 
 def _plane(frame: Any, index: int) -> NDArray[np.integer[Any]]:

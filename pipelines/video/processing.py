@@ -69,3 +69,21 @@ class EachFrame:
         return {}
 
     def restore(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True)
+class AtEachTime:
+    """A processor out of a function that draws the picture (H, W, 3) of a time in s, whatever came before."""
+
+    function: Callable[[float], Tensor]
+
+    def push(self, frame: Frame) -> Sequence[Tensor]:
+        return [self.function(frame.time_s)]
+
+    def finish(self) -> Sequence[Tensor]:
+        return []
+
+    def state(self) -> State:
+        return {}
+
+    def restore(self, state: State) -> None: ...

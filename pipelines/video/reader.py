@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from ..errors import VideoError
 from .pixels import pyav
@@ -54,11 +57,13 @@ class VideoFacts:
 
 @dataclass(frozen=True, eq=False)
 class VideoFrame:
-    """A decoded frame, upright. av: PyAV's. ticks: when it shows, and duration: for how long, in ticks or 0."""
+    """A decoded frame, upright. av: PyAV's. ticks: when it shows, and duration: for how long, in ticks or 0. picture:
+    its pixels (H, W, 3) where they are known better than from `av`."""
 
     av: Any
     ticks: int
     duration: int
+    picture: Tensor | None = None
 
 
 @contextmanager
@@ -167,10 +172,14 @@ class FrameReader:
     """
 
     def __init__(self, source: Source, facts: VideoFacts, window: Window) -> None:
-        self._source = source
-        self._facts = facts
+        self.file = source
+        self.facts = facts
         self._window = window
         self.damaged: list[str] = []
+
+    def fingerprint(self) -> str:
+        """A file's path, size and time, or the bytes in memory; and the window."""
+        return f"{fingerprint(self.file)}\n{self._window!r}"
 
     def read(self, skip: int = 0, from_ticks: int | None = None) -> Iterator[VideoFrame]:
         """The frames in the order they show, ticks strictly increasing.
@@ -179,7 +188,7 @@ class FrameReader:
         jumps instead of decoding what is left out. Raises VideoError when the size of the pictures changes.
         """
         av = pyav()
-        with opened(self._source) as container:
+        with opened(self.file) as container:
             stream = picture_stream(container)
             begin, end = self._bounds()
             jump = begin if from_ticks is None else from_ticks
@@ -201,27 +210,35 @@ class FrameReader:
                 duration = int(frame.duration or 0)
                 if end is not None:
                     duration = min(duration, end - ticks)
-                yield VideoFrame(turn.upright(frame, self._facts.quarter_turns), ticks, duration)
+                yield VideoFrame(turn.upright(frame, self.facts.quarter_turns), ticks, duration)
 
     def _bounds(self) -> tuple[int | None, int | None]:
         start, length = self._window.start_s, self._window.duration_s
-        tick = self._facts.time_base
+        tick = self.facts.time_base
         begin = int(start / tick) if start else None
         return begin, int((start + length) / tick) if length else None
 
     def _ticks(self, frame: Any, last: int | None) -> int:
-        step = max(1, round(1 / (self._facts.rate * self._facts.time_base)))
+        step = max(1, round(1 / (self.facts.rate * self.facts.time_base)))
         if frame.pts is None:
             return 0 if last is None else last + step
         return int(frame.pts) if last is None else max(int(frame.pts), last + 1)
 
     def _check_size(self, frame: Any) -> None:
-        size = (frame.height, frame.width) if self._facts.quarter_turns % 2 else (frame.width, frame.height)
-        if size != (self._facts.width, self._facts.height):
+        size = (frame.height, frame.width) if self.facts.quarter_turns % 2 else (frame.width, frame.height)
+        if size != (self.facts.width, self.facts.height):
             raise VideoError(
-                f"{name_of(self._source)} changes from {self._facts.width} × {self._facts.height} px to "
+                f"{name_of(self.file)} changes from {self.facts.width} × {self.facts.height} px to "
                 f"{size[0]} × {size[1]} px on the way: split it there and process the parts."
             )
+
+
+def fingerprint(source: Source) -> str:
+    """What tells one file from another: its path, size and time, or the bytes in memory."""
+    if isinstance(source, io.BytesIO):
+        return hashlib.sha256(source.getbuffer()).hexdigest()
+    found = source.stat()
+    return f"{source.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
 class _Turn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import VideoError
+from .footage import Footage, Still
 from .join import join, suffix_for
 from .journal import Chunk, Journal
 from .pixels import pyav
@@ -37,7 +37,7 @@ class VideoResult:
 
 
 def process_video(
-    source: Source,
+    source: Source | Still,
     target: Path,
     processor: FrameProcessor,
     progress: Callable[[int], Progress],
@@ -50,11 +50,12 @@ def process_video(
 ) -> VideoResult:
     """Send every frame of a video through a processor and write the result with the source's sound, or a new one.
 
-    source: the video. target: the file to write; its ending is chosen so that it can hold the sound. processor: what
-    happens to the frames. progress: makes the progress bar of a number of frames. job: says everything else that the
-    result depends on; interrupted work of the same source, job, window and encoding goes on after its last finished
-    chunk. chunk_frames: frames of a chunk. folder: where chunks are kept, `target`'s name with ".parts" unless given.
-    sound: takes the place of the source's own; chunks that are finished stay good when it changes.
+    source: the video, or a picture that is shown for a while, which has no window. target: the file to write; its
+    ending is chosen so that it can hold the sound. processor: what happens to the frames. progress: makes the progress
+    bar of a number of frames. job: says everything else that the result depends on; interrupted work of the same
+    source, job, window and encoding goes on after its last finished chunk. chunk_frames: frames of a chunk. folder:
+    where chunks are kept, `target`'s name with ".parts" unless given. sound: takes the place of the source's own;
+    chunks that are finished stay good when it changes.
 
     Memory does not grow with length: one chunk's compressed frames and what the processor holds back. Sound packets
     are copied. Times of frames are the source's, also where their rate varies; rotated video comes out upright.
@@ -62,12 +63,13 @@ def process_video(
     progress bar raises, nothing lies at `target` and the finished chunks wait for the next try.
     """
     window, encoding = window or Window(), encoding or Encoding()
-    facts = probe(source, window)
+    footage = source if isinstance(source, Still) else FrameReader(source, probe(source, window), window)
+    facts = footage.facts
     target = target.with_suffix(suffix_for(facts, sound))
-    key = "\n".join([fingerprint(source), job, repr(window), repr(encoding), pyav().__version__])
+    key = "\n".join([footage.fingerprint(), job, repr(encoding), pyav().__version__])
     journal = Journal(folder or target.with_name(target.name + ".parts"), hashlib.sha256(key.encode()).hexdigest())
     resumed = journal.frames()
-    work = _Work(FrameReader(source, facts, window), facts, journal, encoding, chunk_frames)
+    work = _Work(footage, journal, encoding, chunk_frames)
     try:
         work.run(processor, progress(facts.frames))
     finally:
@@ -75,30 +77,24 @@ def process_video(
             # nothing to go on with
             journal.remove()
     frames = journal.frames()
-    if frames == 0:
-        raise no_frames(source, window)
-    join(journal, source, window, facts, target, sound)
+    if frames == 0 and footage.file is not None:
+        raise no_frames(footage.file, window)
+    join(journal, footage.file, window, facts, target, sound)
     journal.remove()
-    return VideoResult(target, frames, _report(facts, frames, resumed, work.damaged, encoding, sound))
+    return VideoResult(target, frames, _report(facts, frames, resumed, footage.damaged, encoding, sound))
 
 
 class _Work:
     """Frames on their way: read, processed, encoded into chunks."""
 
-    def __init__(
-        self, reader: FrameReader, facts: VideoFacts, journal: Journal, encoding: Encoding, chunk_frames: int
-    ) -> None:
-        self._reader = reader
-        self._facts = facts
+    def __init__(self, footage: Footage, journal: Journal, encoding: Encoding, chunk_frames: int) -> None:
+        self._footage = footage
+        self._facts = footage.facts
         self._journal = journal
         self._encoding = encoding
         self._chunk_frames = chunk_frames
         self._waiting: deque[tuple[VideoFrame, Tensor]] = deque()
         self._segment: SegmentWriter | None = None
-
-    @property
-    def damaged(self) -> list[str]:
-        return self._reader.damaged
 
     def run(self, processor: FrameProcessor, progress: Progress) -> None:
         """All frames that are not finished yet."""
@@ -119,11 +115,11 @@ class _Work:
     def _remaining(self, processor: FrameProcessor, progress: Progress) -> Iterator[VideoFrame]:
         done = self._journal.frames()
         if not done:
-            return self._reader.read()
+            return self._footage.read()
         processor.restore(self._journal.state())
         progress.update(done)
         last = self._journal.chunks[-1].ticks[-1]
-        return self._reader.read(done, last + 1 if self._facts.timed else None)
+        return self._footage.read(done, last + 1 if self._facts.timed else None)
 
     def _write(self, pictures: Sequence[Tensor], progress: Progress) -> None:
         for picture in pictures:
@@ -151,14 +147,6 @@ class _Work:
         finally:
             if self._segment is not None:
                 self._segment.discard()
-
-
-def fingerprint(source: Source) -> str:
-    """What tells one source from another: a file's path, size and time, or the bytes in memory."""
-    if isinstance(source, io.BytesIO):
-        return hashlib.sha256(source.getbuffer()).hexdigest()
-    found = source.stat()
-    return f"{source.resolve()} {found.st_size} {found.st_mtime_ns}"
 
 
 def _heard(facts: VideoFacts, sound: Sound | None) -> str:

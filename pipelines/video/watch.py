@@ -15,7 +15,7 @@ from .reader import FrameReader, Source, VideoFacts, VideoFrame, Window, name_of
 def as_frame(decoded: VideoFrame, facts: VideoFacts, index: int) -> Frame:
     """A decoded frame as processors get it."""
     time_s = float(decoded.ticks * facts.time_base) - facts.origin_s
-    return Frame(rgb_of(decoded.av), index, time_s)
+    return Frame(rgb_of(decoded.av) if decoded.picture is None else decoded.picture, index, time_s)
 
 
 def watch_video(source: Source, progress: Callable[[int], Progress], window: Window | None = None) -> Iterator[Frame]:

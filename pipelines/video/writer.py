@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import VideoError
-from .pixels import frame_of, halved, keep_untouched, precise, pyav, resized
+from .pixels import encodable, frame_of, keep_untouched, precise, pyav, resized
 from .reader import VideoFacts, VideoFrame
 
 ENCODER = "libx264"
@@ -42,8 +42,7 @@ def encoded_format(facts: VideoFacts) -> str:
 
 def encoded_size(facts: VideoFacts) -> tuple[int, int]:
     """(width, height) px: where chroma is halved an odd side gets one more column or row, a copy of the last."""
-    across, down = halved(encoded_format(facts))
-    return -(-facts.width // across) * across, -(-facts.height // down) * down
+    return encodable((facts.width, facts.height), encoded_format(facts))
 
 
 @dataclass(frozen=True)

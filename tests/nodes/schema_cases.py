@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -49,6 +50,77 @@ def case_a_node_with_a_broken_schema_is_left_out_and_named_and_the_others_stay()
     assert "Broken" in records[0].getMessage()
 
 
+def handed_to_comfyui():
+    """(node, the node as ComfyUI gets it) of the whole pack."""
+    from likeness.nodes import NODES, LikenessExtension
+
+    handed = asyncio.run(LikenessExtension().get_node_list())
+    assert [node.__name__ for node in handed] == [node.__name__ for node in NODES]
+    return zip(NODES, handed, strict=True)
+
+
+def case_every_node_gives_memory_back_when_it_has_worked_and_when_it_fails():
+    from likeness.nodes import giving_back
+
+    given = []
+    giving_back.give_back_memory, before = lambda: given.append(1), giving_back.give_back_memory
+    try:
+        for node, handed in handed_to_comfyui():
+            own = vars(node)["execute"]
+            node.execute = classmethod(lambda cls, value: value if value else 1 / 0)
+            try:
+                assert handed.execute(value=7) == 7
+                assert len(given) == 1, node
+                try:
+                    handed.execute(value=0)
+                except ZeroDivisionError:
+                    assert len(given) == 2, node
+                else:
+                    raise AssertionError(f"{node} has swallowed an error")
+            finally:
+                node.execute = own
+            given.clear()
+    finally:
+        giving_back.give_back_memory = before
+
+
+def case_memory_that_a_node_has_freed_leaves_the_process():
+    import psutil
+    import torch
+    from comfy_api.latest import io
+
+    from likeness.nodes.giving_back import giving_memory_back
+
+    if sys.platform != "linux":
+        return  # other systems' allocators give freed pictures back themselves
+    kept = []
+
+    class Works(io.ComfyNode):
+        """Makes 50 pictures of 4 MB and keeps every tenth: the C library keeps what is freed below those."""
+
+        @classmethod
+        def define_schema(cls):
+            return io.Schema(node_id="LikenessWorks", inputs=[], outputs=[])
+
+        @classmethod
+        def execute(cls):
+            kept.extend([torch.ones(1_000_000) for _ in range(50)][::10])
+            return io.NodeOutput()
+
+    def grown(node):
+        before = psutil.Process().memory_info().rss
+        node.execute()
+        return psutil.Process().memory_info().rss - before
+
+    handed = giving_memory_back(Works)
+    # one freed block of 32 MB, and the C library keeps everything smaller from then on, as in every server
+    torch.ones(8_000_000)
+    handed.execute()
+    assert grown(Works) > 150e6
+    handed.execute()
+    assert grown(handed) < 40e6
+
+
 def case_every_input_and_output_has_words_for_the_artist():
     from likeness.nodes import NODES
 
@@ -59,6 +131,26 @@ def case_every_input_and_output_has_words_for_the_artist():
             known = one.id in ("faces", "identity", "swapper", "crops")
             assert one.tooltip or known, (schema.node_id, one.id)
         assert all(one.display_name for one in schema.outputs), schema.node_id
+
+
+def case_every_node_that_hands_out_pictures_videos_models_or_words_is_noted_or_changes_no_likeness():
+    """What is named here shows, cuts, pastes or reads what other nodes have made."""
+    from likeness.nodes import NODES
+
+    plain = {
+        *("DetectFaces", "TrackFaces", "LoadIdentity", "CompareIdentities", "IdentityRegions", "PlotMotion"),
+        *("PosePicture", "CropFaces", "StitchFaces"),
+    }
+    handed_out = {"IMAGE", "VIDEO", "MODEL", "CONDITIONING", "LIKENESS_IDENTITY"}
+    noted, others = set(), set()
+    for node in NODES:
+        schema = node.GET_SCHEMA()
+        if any(one.get_io_type() in handed_out for one in schema.outputs):
+            is_noted = hasattr(vars(node)["execute"].__func__, "__wrapped__")
+            assert is_noted == ({"unique_id", "dynprompt"} <= {one.name for one in schema.hidden}), schema.node_id
+            (noted if is_noted else others).add(schema.node_id.removeprefix("Likeness"))
+    assert others == plain
+    assert {"BuildIdentity", "SwapFaces", "SwapFacesInVideo", "AnimatePortrait", "RestoreFaces"} <= noted
 
 
 def case_loading_the_pack_imports_no_optional_package():

@@ -27,6 +27,7 @@ from . import (
     regions,
     render,
     restore,
+    speech_head,
     stitch,
     swap,
     video,
@@ -93,6 +94,7 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    speech_head.LoadSpeechHead,
     doctor.Doctor,
 )
 
@@ -120,6 +122,7 @@ class LikenessExtension(ComfyExtension):
     async def on_load(self) -> None:
         register_folders()
         identity_files.register_identity_folder()
+        speech_head.register_speech_head_folder()
         register_protected_folder()
         copy_samples()
         register_routes()

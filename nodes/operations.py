@@ -20,6 +20,8 @@ from ..pipelines.adapters.library import LoadedAdapter
 from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
+from ..pipelines.restore.restorer import LoadedRestorer
+from ..pipelines.restore.restorers import restorer_named
 from ..pipelines.safety.statement import Operation, Person, Statement, UsedModel, merge_statements
 from ..pipelines.swap.swappers import SWAPPERS
 from .protection import refuse_protected
@@ -36,20 +38,25 @@ _notes: OrderedDict[str, Operation] = OrderedDict()
 _lock = threading.Lock()
 
 
-def concerns_faces(action: str) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
-    """Decorator of `execute`, below classmethod, for nodes that put a likeness into something or make one.
+def concerns_faces(
+    action: str, refuses: bool = True
+) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
+    """Decorator of `execute`, below classmethod, for nodes that put a likeness into something, change or make one.
 
-    It refuses protected people among the inputs (identities, and faces with their image) and among the identities that
-    come out, and notes what ran for the statement of a file: settings, people, models and faces.
+    It notes what ran for the statement of a file: settings, people, models and faces. refuses: protected people among
+    the inputs (identities, and faces with their image) and among the identities that come out; not for what only makes
+    a face clearer.
     """
 
     def decorate(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
         @functools.wraps(execute)
         def run(cls: type[io.ComfyNode], **inputs: Any) -> io.NodeOutput:
             values = dict(_flat(inputs))
-            refuse_protected(_people(values.values()), inputs.get("image"), inputs.get("faces"))
+            if refuses:
+                refuse_protected(_people(values.values()), inputs.get("image"), inputs.get("faces"))
             output = execute(cls, **inputs)
-            refuse_protected(_people(output.args))
+            if refuses:
+                refuse_protected(_people(output.args))
             hidden = getattr(cls, "hidden", None)
             # outside a graph, as in a script, there is no node that saves and would ask
             if hidden is not None and hidden.dynprompt is not None:
@@ -166,6 +173,9 @@ def _models(value: Any) -> Iterator[UsedModel]:
         yield UsedModel(value.recogniser.name, value.recogniser.licence)
     elif isinstance(value, LoadedAdapter):
         yield UsedModel(value.adapter.file)
+    elif isinstance(value, LoadedRestorer):
+        # its name goes on with its file's
+        yield UsedModel(value.name, restorer_named(value.name.partition(" ")[0]).licence)
     else:
         named = getattr(value, "name", None)
         yield from (UsedModel(entry.name, entry.licence) for entry in SWAPPERS if entry.name == named)

@@ -19,12 +19,15 @@ from ..pipelines.video.steady import Smoothing
 from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
 from .video import crf_input, smoothing_input
 
 #: Frames of a video whose faces go through the restorer together.
 _FRAMES = 4
+#: What statements of files say of both nodes; a protected person may be made crisp.
+_RESTORED = "faces made crisp"
 
 
 class LoadFaceRestorer(io.ComfyNode):
@@ -88,6 +91,7 @@ class RestoreFaces(io.ComfyNode):
             "bit as it was.",
             search_aliases=["gfpgan", "codeformer", "face restoration", "face enhance", "face fix", "facedetailer"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Image.Input("image", tooltip="What Detect Faces saw, also after a swap."),
                 sockets.Faces.Input(
@@ -111,6 +115,7 @@ class RestoreFaces(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces(_RESTORED, refuses=False)
     def execute(
         cls,
         image: Tensor,
@@ -138,6 +143,7 @@ class RestoreFacesInVideo(io.ComfyNode):
             "does not grow with length, an interrupted run goes on where it stopped.",
             search_aliases=["video face restoration", "gfpgan video", "codeformer video", "face enhance video"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Video.Input("video", tooltip="From Load Video or Swap Faces in Video. It is read frame by frame."),
                 sockets.Analysis.Input("analysis", tooltip="From Load Face Analysis: finds and follows the faces."),
@@ -150,6 +156,7 @@ class RestoreFacesInVideo(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces(_RESTORED, refuses=False)
     def execute(
         cls,
         video: Input.Video,

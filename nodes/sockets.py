@@ -17,6 +17,7 @@ Regions = io.Custom("LIKENESS_REGIONS")
 Schedule = io.Custom("LIKENESS_SCHEDULE")
 Motion = io.Custom("LIKENESS_MOTION")
 Restorer = io.Custom("LIKENESS_RESTORER")
+SpeechHead = io.Custom("LIKENESS_SPEECH_HEAD")
 Swapper = io.Custom("LIKENESS_SWAPPER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.

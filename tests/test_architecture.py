@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
         "adapters": "errors face files identity registry backbones",
         "guidance": "errors backbones",
         "motion": "errors face files geometry",
-        "audio": "errors face motion registry",
+        "audio": "errors face files motion registry",
         "render": "errors face files geometry motion registry stitch weights",
         "lips": "errors face files geometry identity adapters audio registry stitch weights",
         "stitch": "errors face geometry",
@@ -39,7 +39,7 @@ ARROWS: dict[str, set[str]] = {
         "restore": "errors face files geometry stitch weights registry onnx_network",
         "video": "errors face geometry",
         "gallery": "errors face identity",
-        "doctor": "errors download identity registry render restore swap weights",
+        "doctor": "errors audio download identity registry render restore swap weights",
         "training": "errors face geometry identity adapters",
         "safety": "errors face files identity",
     }.items()

@@ -22,6 +22,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,22 @@ def _motion(form: str) -> bytes:
     motion = _load("motion.motion", "still")({"jawOpen": 0.5}, frames=2)
     with tempfile.TemporaryDirectory() as folder:
         return _load("motion.storage", "save_motion")(motion, Path(folder), "m", form).read_bytes()
+
+
+@cache
+def _speech_head(numbers: bool = False) -> bytes:
+    """A head's header, which is what is changed, or the zeros behind it."""
+    card = _load("audio.speech_head", "HeadCard")("wav2vec2", 1, 1, (0,))
+    head = _load("audio.speech_head", "SpeechHead")(card, _load("audio.speech_head", "HeadNetwork")(1))
+    with tempfile.TemporaryDirectory() as folder:
+        data = _load("audio.speech_head_file", "save_speech_head")(head, Path(folder), "h").read_bytes()
+    end = 8 + int.from_bytes(data[:8], "little")
+    return bytes(len(data) - end) if numbers else data[:end]
+
+
+def _read_speech_head(path: Path) -> object:
+    path.write_bytes(path.read_bytes() + _speech_head(numbers=True))
+    return _load("audio.speech_head_file", "load_speech_head")(path)
 
 
 def _zip() -> bytes:
@@ -137,6 +154,7 @@ READERS: dict[str, Reader] = {
     "motion": Reader(".safetensors", _reader_of("motion.storage", "load_motion"), lambda: _motion("safetensors")),
     "motion_csv": Reader(".csv", _reader_of("motion.storage", "load_motion"), lambda: _motion("csv")),
     "motion_json": Reader(".json", _reader_of("motion.storage", "load_motion"), lambda: _motion("json")),
+    "speech_head": Reader(".safetensors", _read_speech_head, _speech_head),
     "weights": Reader(
         ".safetensors", _reader_of("files.checkpoint", "read_checkpoint"), lambda: _tensors({}, a=("F32", 16))
     ),
@@ -191,14 +209,8 @@ def with_hypothesis(name: str, seconds: float) -> int:
             start, stop = sorted((draw(cuts), draw(cuts)))
             kind = draw(st.sampled_from(["replace", "few", "cut", "repeat"]))
             stop = stop if kind in ("cut", "repeat") else min(stop, start + 12)
-            piece = (
-                bytes(data[start:stop]) * 3
-                if kind == "repeat"
-                else b""
-                if kind == "cut"
-                else draw(st.binary(max_size=12))
-            )
-            data[start:stop] = piece
+            pieces = {"repeat": bytes(data[start:stop]) * 3, "cut": b""}
+            data[start:stop] = pieces[kind] if kind in pieces else draw(st.binary(max_size=12))
         return bytes(data[:MAX_BYTES])
 
     with tempfile.TemporaryDirectory() as folder:
@@ -234,17 +246,8 @@ def with_atheris(name: str, seconds: float) -> int:
         corpus.mkdir(), crashes.mkdir()
         (corpus / "seed").write_bytes(READERS[name].seed())
         limits = [f"-max_total_time={max(1, round(seconds))}", f"-max_len={MAX_BYTES}", f"-artifact_prefix={crashes}/"]
-        command = [
-            sys.executable,
-            __file__,
-            "atheris-one",
-            "--reader",
-            name,
-            "--",
-            *limits,
-            "-rss_limit_mb=4096",
-            str(corpus),
-        ]
+        command = [sys.executable, __file__, "atheris-one", "--reader", name, "--", *limits]
+        command += ["-rss_limit_mb=4096", str(corpus)]
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         found = sorted(crashes.iterdir())
         for crash in found:

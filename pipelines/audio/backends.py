@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ..errors import InputError, MissingPackageError
+from .encoder import EncoderListener
 from .envelope import EnvelopeListener
 from .heard import Heard
 from .phones import PhonemesListener
@@ -36,7 +37,7 @@ class Listener(Protocol):
 
 
 #: In the order of preference: "auto" takes the first one that lacks nothing. The last one always works.
-LISTENERS: tuple[Listener, ...] = (PhonemesListener(), EnvelopeListener())
+LISTENERS: tuple[Listener, ...] = (EncoderListener(), PhonemesListener(), EnvelopeListener())
 
 
 def listen(

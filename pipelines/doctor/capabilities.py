@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from ..audio.backends import LISTENERS
+from ..audio.request import Request
+from ..audio.speech_head_file import FOLDER, heads_in
 from ..errors import LikenessError, MissingWeightsError
 from ..identity.backends import load_analysis
 from ..identity.parsing import PARSERS, load_parser
@@ -32,11 +35,23 @@ def _among(what: str, name: str, licence: str, registry: Registry, kinds: Sequen
     )
 
 
+def _hearing(registry: Registry) -> tuple[Any, str]:
+    """Who hears a speech that comes with nothing else; speech heads are connected in the graph, so they are listed."""
+    request = Request()
+    best = next(entry for entry in LISTENERS if not entry.missing(request))
+    passed = LISTENERS[: LISTENERS.index(best)]
+    heads = ", ".join(heads_in(registry.runtime.model_folders(FOLDER))) or "none"
+    lines = [f"Hears by {best.title}. Licence {best.licence}."]
+    lines += [f"Not {entry.name}: {entry.missing(request)}." for entry in passed]
+    return best, "\n".join([*lines, f"Speech heads here: {heads}."])
+
+
 #: Capability -> the function whose `auto` chooses among its backends; it returns the backend and a report.
 CAPABILITIES: dict[str, Callable[[Registry], tuple[Any, str]]] = {
     "find and tell apart faces": load_analysis,
     "swap faces": load_swapper,
     "animate portraits": load_renderer,
+    "hear speech": _hearing,
     "restore faces": load_restorer,
     "tell the parts of a face apart": _parser,
     "see what hides a face": _occluder,

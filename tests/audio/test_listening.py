@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from likeness.pipelines.audio.backends import LISTENERS, listen, listener_named
+from likeness.pipelines.audio.encoder import EncodedSpeech
 from likeness.pipelines.audio.heard import SILENCE, Heard
 from likeness.pipelines.audio.progress import unwatched
 from likeness.pipelines.audio.request import Request
 from likeness.pipelines.audio.speech import RATE_HZ, Speech, speech_of
 from likeness.pipelines.audio.visemes import VISEME_OF_PHONE, VISEMES, opening_curve, step_phones
 from likeness.pipelines.errors import CancelledError, InputError, MissingPackageError
+from likeness.tests.audio.encoders import bands, head
 from likeness.tests.audio.sounds import CLIPS, agreement, clip, frames, music, tone
 
 
@@ -85,7 +88,8 @@ def test_speech_of_a_telephone_is_still_understood(name: str, needs_phones: None
 @pytest.mark.parametrize("entry", LISTENERS, ids=lambda entry: entry.name)
 @pytest.mark.parametrize("seconds", [1 / RATE_HZ, 0.011, 3.0, 40.0])
 def test_silence_keeps_the_mouth_closed(entry, seconds: float, needs_phones: None) -> None:
-    heard = entry.listen(Speech(np.zeros(max(round(seconds * RATE_HZ), 1), np.float32)), Request(), unwatched)
+    speech = Speech(np.zeros(max(round(seconds * RATE_HZ), 1), np.float32))
+    heard = entry.listen(speech, Request(features=EncodedSpeech(replace(head(), encode=bands))), unwatched)
     assert opening_curve(heard).max() == 0
     assert {phone.name for phone in heard.phones} <= {SILENCE}
 
@@ -94,7 +98,7 @@ def test_silence_keeps_the_mouth_closed(entry, seconds: float, needs_phones: Non
 @pytest.mark.parametrize("samples", [1, 80, 161, 400, 900])
 def test_a_click_is_heard_without_complaint(entry, samples: int, needs_phones: None) -> None:
     sound = np.random.default_rng(1).uniform(-1, 1, samples).astype(np.float32)
-    heard = entry.listen(Speech(sound), Request(), unwatched)
+    heard = entry.listen(Speech(sound), Request(features=EncodedSpeech(replace(head(), encode=bands))), unwatched)
     assert heard.duration_s == samples / RATE_HZ
 
 

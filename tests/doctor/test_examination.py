@@ -59,6 +59,7 @@ def test_without_any_weights_everything_works_and_every_missing_file_says_how_to
     assert found["capabilities"]["see what hides a face"]["choice"].startswith("Occluder: guess.")
     assert "embedded" in found["capabilities"]["find and tell apart faces"]["choice"]
     assert found["capabilities"]["find and tell apart faces"]["passed"][0].startswith("Not antelopev2: ")
+    assert found["capabilities"]["hear speech"]["passed"][-1] == "Speech heads here: none."
     assert found["onnxruntime"]["providers"]["CPUExecutionProvider"] == "runs"
     text = as_text(found)
     assert text.endswith("No problems found.")
@@ -81,6 +82,14 @@ def test_present_files_are_found_also_under_the_names_of_other_packs(tmp_path: P
     text = as_text(found)
     assert f"{alias}\n    used where it lies; its own place would be " in text
     assert found["problems"] == []
+
+
+def test_speech_heads_that_were_trained_here_are_named(tmp_path: Path) -> None:
+    for name in ("mine", "yours"):
+        put(tmp_path, f"likeness/speech_heads/{name}.safetensors", b"")
+    passed = examined(tmp_path)["capabilities"]["hear speech"]["passed"]
+    assert passed[0].startswith("Not encoder: no speech head is connected.")
+    assert passed[-1] == "Speech heads here: mine, yours."
 
 
 def test_a_right_name_with_a_wrong_content_is_a_problem_with_both_hashes(tmp_path: Path) -> None:
@@ -172,13 +181,16 @@ def test_every_choice_of_a_backend_in_the_library_is_a_capability() -> None:
     chosen: set[str] = set()
     for path in root.rglob("*.py"):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
-            if isinstance(node, ast.FunctionDef) and node.name.startswith("load_") and node.args.args:
+            if isinstance(node, ast.FunctionDef) and node.args.args:
                 automatic = any(ast.unparse(default) in ("'auto'", "AUTO") for default in node.args.defaults)
-                if automatic and node.args.args[0].arg == "registry":
+                loads = node.name.startswith("load_") and node.args.args[0].arg == "registry"
+                if automatic and (loads or path.parent.name == "audio"):
                     chosen.add(node.name)
     source = Path(capabilities.__file__).read_text(encoding="utf-8")
     chosen.discard("load_shared")  # its `auto` is the family of a file that the user picks
     assert len(CAPABILITIES) == len(chosen) >= 6
+    chosen.remove("listen")  # its choice needs no file: the capability asks the listeners themselves
+    assert "LISTENERS" in source
     assert [name for name in chosen if f"{name}" not in source] == []
 
 

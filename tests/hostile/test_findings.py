@@ -26,7 +26,18 @@ def test_a_file_that_broke_a_reader_is_now_read_or_refused(fuzz: Any, finding: P
     assert fuzz.try_reader(finding.stem.rpartition("-")[0], finding.read_bytes(), tmp_path) is None
 
 
-READ_WHOLE = ("motion", "motion_csv", "motion_json", "weights", "torch_weights", "onnx", "zip", "png", "statement")
+READ_WHOLE = (
+    "speech_head",
+    "motion",
+    "motion_csv",
+    "motion_json",
+    "weights",
+    "torch_weights",
+    "onnx",
+    "zip",
+    "png",
+    "statement",
+)
 
 
 def accepted(reader: Any, data: bytes, folder: Path) -> bool:

@@ -133,6 +133,26 @@ def case_every_input_and_output_has_words_for_the_artist():
         assert all(one.display_name for one in schema.outputs), schema.node_id
 
 
+def case_every_node_that_hands_out_pictures_videos_models_or_words_is_noted_or_changes_no_likeness():
+    """What is named here shows, cuts, pastes or reads what other nodes have made."""
+    from likeness.nodes import NODES
+
+    plain = {
+        *("DetectFaces", "TrackFaces", "LoadIdentity", "CompareIdentities", "IdentityRegions", "PlotMotion"),
+        *("PosePicture", "CropFaces", "StitchFaces"),
+    }
+    handed_out = {"IMAGE", "VIDEO", "MODEL", "CONDITIONING", "LIKENESS_IDENTITY"}
+    noted, others = set(), set()
+    for node in NODES:
+        schema = node.GET_SCHEMA()
+        if any(one.get_io_type() in handed_out for one in schema.outputs):
+            is_noted = hasattr(vars(node)["execute"].__func__, "__wrapped__")
+            assert is_noted == ({"unique_id", "dynprompt"} <= {one.name for one in schema.hidden}), schema.node_id
+            (noted if is_noted else others).add(schema.node_id.removeprefix("Likeness"))
+    assert others == plain
+    assert {"BuildIdentity", "SwapFaces", "SwapFacesInVideo", "AnimatePortrait", "RestoreFaces"} <= noted
+
+
 def case_loading_the_pack_imports_no_optional_package():
     optional = {"insightface", "kornia.filters", "matplotlib", "onnx", "onnxruntime", "playwright", "skimage"}
     assert sorted(optional & set(LOADED_BY_THE_PACK)) == []

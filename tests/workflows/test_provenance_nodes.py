@@ -37,6 +37,11 @@ def ran(server: ComfyServer, prompt: dict[str, Any]) -> tuple[Path, str, str]:
     return server.base / "output" / found["subfolder"] / found["filename"], result["text"][0], read
 
 
+def of_kind(prompt: dict[str, Any], kind: str) -> str:
+    (key,) = (key for key, node in prompt.items() if node["class_type"] == f"Likeness{kind}")
+    return key
+
+
 def statement(path: Path) -> Statement:
     found = read_statement(path)
     assert found is not None
@@ -55,6 +60,23 @@ def test_a_saved_swap_says_who_was_put_onto_which_face_by_what(comfyui: ComfySer
     assert not others and 100 < x1 - x0 < 300 and 100 < y1 - y0 < 300
     assert "Not signed: there is no certificate." in report
     assert "person 'Eileen Collins'" in read and "No content credentials." in read
+
+
+def test_a_face_made_crisp_is_in_the_statement_with_what_made_it(comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
+    saving, swap = prompt[titled(prompt, "Result")]["inputs"], of_kind(prompt, "SwapFaces")
+    faces = prompt[swap]["inputs"]["faces"]
+    prompt["restorer"] = {"class_type": "LikenessLoadFaceRestorer", "inputs": {"restorer": "sharpen"}}
+    prompt["crisp"] = {
+        "class_type": "LikenessRestoreFaces",
+        "inputs": {"image": [swap, 0], "faces": faces, "restorer": ["restorer", 0], "strength": 0.5, "fidelity": 0.5,
+                   "area": "face"},
+    }  # fmt: skip
+    saving["images"] = ["crisp", 0]
+    path, _, read = ran(comfyui, prompt)
+    crisp = statement(path).operations[-1]
+    assert (crisp.node, crisp.settings["strength"], len(crisp.faces[0])) == ("LikenessRestoreFaces", 0.5, 1)
+    assert [(model.name, model.licence) for model in crisp.models] == [("sharpen", "Apache-2.0 (this pack)")]
+    assert "faces made crisp; 1 face(s) in 1 picture(s); by sharpen (Apache-2.0 (this pack))" in read
 
 
 def test_the_statement_survives_nodes_of_others_and_results_from_the_cache(
@@ -176,6 +198,25 @@ class TestProtected:
         prompt[titled(prompt, "Source person")]["inputs"]["name"] = "Grace Hopper"
         with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
             comfyui.run(prompt)
+
+    def test_moving_her_face_is_refused_and_making_it_crisp_is_not(
+        self, comfyui: ComfyServer, prompt: dict[str, Any]
+    ) -> None:
+        photo, found = titled(prompt, "Source photo"), of_kind(prompt, "DetectFaces")
+        prompt[found]["inputs"]["image"] = [photo, 0]
+        given = {"image": [photo, 0], "faces": [found, 0], "strength": 1.0}
+        motion = {"emotion": "happiness", "intensity": 0.5, "seconds": 0.0, "rise_s": 0.0, "fall_s": 0.0, "fps": 25.0}
+        kept = {key: prompt[key] for key in (photo, found, of_kind(prompt, "LoadFaceAnalysis"))} | {
+            "happy": {"class_type": "LikenessEmotion", "inputs": motion},
+            "out": {"class_type": "PreviewImage", "inputs": {"images": ["act", 0]}},
+            "restorer": {"class_type": "LikenessLoadFaceRestorer", "inputs": {"restorer": "sharpen"}},
+        }
+        moves = {"motion": ["happy", 0], "renderer": "mesh"}
+        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
+            comfyui.run(kept | {"act": {"class_type": "LikenessAnimatePortrait", "inputs": given | moves}})
+        crisp = {"restorer": ["restorer", 0], "fidelity": 0.5, "area": "face"}
+        outputs = comfyui.run(kept | {"act": {"class_type": "LikenessRestoreFaces", "inputs": given | crisp}})
+        assert outputs["act"]["text"][0].startswith("1 face(s) restored with sharpen.")
 
     def test_changing_her_face_in_a_video_is_refused_when_she_appears(self, comfyui: ComfyServer) -> None:
         prompt = prompt_of(comfyui, "swap_in_video")

@@ -27,3 +27,15 @@ def fraction(
         advanced=advanced or None,
         optional=optional,
     )
+
+
+def crf_input() -> io.Int.Input:
+    """Quality of a video that is written."""
+    return io.Int.Input(
+        "crf",
+        default=17,
+        min=0,
+        max=51,
+        advanced=True,
+        tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
+    )

@@ -24,7 +24,7 @@ from ..pipelines.video.face_tracks import describe_people
 from . import sockets
 from .comfy_runtime import shared_registry
 from .expression import CATEGORY, motion_output
-from .inputs import fraction
+from .inputs import crf_input, fraction
 from .motion import against_inputs
 from .operations import CONCERNS_FACES, concerns_faces
 from .protection import guarded
@@ -33,7 +33,7 @@ from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, facts_of, send_through, watched
 
 
-def _person_inputs() -> list[io.Input]:
+def person_inputs() -> list[io.Input]:
     return [
         fraction("min_probability", 0.5, "Least probability that a tracked face is the person.", advanced=True),
         fraction("threshold", 0.5, "Least detector score of a face, as in Detect Faces.", low=0.05, advanced=True),
@@ -58,7 +58,7 @@ class MotionFromVideo(io.ComfyNode):
                 sockets.Identity.Input(
                     "person", optional=True, tooltip="Whom to follow, by likeness. Without, the face of that number."
                 ),
-                *_person_inputs(),
+                *person_inputs(),
             ],
             outputs=[motion_output(), report_output()],
         )
@@ -123,15 +123,8 @@ class AnimateInVideo(io.ComfyNode):
                     tooltip="When the motion is shorter than the video: as filmed, hold its last pose, or loop it.",
                 ),
                 renderer_input(),
-                io.Int.Input(
-                    "crf",
-                    default=17,
-                    min=0,
-                    max=51,
-                    advanced=True,
-                    tooltip="Quality of the H.264 encoder: 0 largest file, 17 looks lossless, 23 is usual on the web.",
-                ),
-                *_person_inputs(),
+                crf_input(),
+                *person_inputs(),
                 loaded_input(),
             ],
             outputs=[io.Video.Output("video", display_name="video"), report_output()],

@@ -20,7 +20,7 @@ from .reports import SHOWS_REPORT, report_output, shown
 CATEGORY = "Likeness/render"
 
 
-def _picture_inputs() -> list[io.Input]:
+def picture_inputs() -> list[io.Input]:
     return [
         io.Image.Input("image", tooltip="The picture that Detect Faces saw."),
         sockets.Faces.Input(
@@ -72,7 +72,7 @@ class AnimatePortrait(io.ComfyNode):
             **SHOWS_REPORT,
             **CONCERNS_FACES,
             inputs=[
-                *_picture_inputs(),
+                *picture_inputs(),
                 sockets.Motion.Input("motion", tooltip="One frame comes out for each of its frames."),
                 fraction(
                     "strength",
@@ -121,7 +121,7 @@ class EditExpression(io.ComfyNode):
             **SHOWS_REPORT,
             **CONCERNS_FACES,
             inputs=[
-                *_picture_inputs(),
+                *picture_inputs(),
                 *(fraction(slider.name, 0.0, slider.text, low=-1.0) for slider in SLIDERS),
                 *turns,
                 renderer_input(),

@@ -1,4 +1,4 @@
-"""The portraits, the clip and the recording of the example workflows, put where nodes find them."""
+"""The portraits, clips, recordings and voices of the example workflows, put where nodes find them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def copy_samples() -> list[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         for photo in sorted(SAMPLES.iterdir()):
             target = folder / f"likeness_{photo.name}"
-            if photo.suffix in {".png", ".jpg", ".mp4", ".csv"} and not target.exists():
+            if photo.suffix in {".png", ".jpg", ".mp4", ".csv", ".flac"} and not target.exists():
                 shutil.copyfile(photo, target)
                 copied.append(target)
     except OSError as error:

@@ -17,8 +17,10 @@ from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.finder import FaceFinder
 from ..pipelines.identity.identity import Identity
 from ..pipelines.video.face_tracks import Choose, FaceTracks, everybody
+from ..pipelines.video.footage import Still
 from ..pipelines.video.processing import FrameProcessor
 from ..pipelines.video.reader import Source, VideoFacts, Window, fingerprint, probe
+from ..pipelines.video.sound import Sound
 from ..pipelines.video.steady import Smoothing
 from ..pipelines.video.stream import process_video
 from ..pipelines.video.watch import watch_faces
@@ -64,20 +66,51 @@ def send_through(
     settings: Sequence[Any],
     people: Sequence[Identity] = (),
     crf: int = 17,
+    sound: Sound | None = None,
+    seconds: float = 0.0,
 ) -> tuple[InputImpl.VideoFromFile, str]:
     """Send a VIDEO through a processor; returns the new one and the report.
 
-    settings: all that the result depends on besides video, people and quality, as JSON can hold it, the node's name
-    first: interrupted work goes on only where everything is the same.
+    settings: all that the result depends on besides video, people, quality and sound, as JSON can hold it, the node's
+    name first: interrupted work goes on only where everything is the same. sound: in place of the video's own. seconds:
+    how long the result is, 0 for as long as the video.
     """
     source, window = source_of(video)
-    job = _job(settings, people)
-    name = hashlib.sha256(f"{job} {fingerprint(source)} {window} {crf}".encode()).hexdigest()[:16]
-    temporary = Path(folder_paths.get_temp_directory(), f"likeness_{name}.mp4")
+    return _sent(source, window, fingerprint(source), processor, _job(settings, people), crf, sound, seconds)
+
+
+def send_still(
+    still: Still, processor: FrameProcessor, settings: Sequence[Any], crf: int = 17, sound: Sound | None = None
+) -> tuple[InputImpl.VideoFromFile, str]:
+    """Draw the frames of a VIDEO over a picture; returns it and the report. Arguments as of `send_through`."""
+    return _sent(still, Window(), still.fingerprint(), processor, _job(settings, ()), crf, sound)
+
+
+def _sent(
+    source: Source | Still,
+    window: Window,
+    known_as: str,
+    processor: FrameProcessor,
+    job: str,
+    crf: int,
+    sound: Sound | None,
+    seconds: float = 0.0,
+) -> tuple[InputImpl.VideoFromFile, str]:
+    name = _digest(f"{job} {known_as} {window} {crf} {seconds}")
+    # chunks are the same whatever is heard, the finished file is not
+    heard = name if sound is None else _digest(f"{name} {sound.fingerprint()}")
+    temporary = Path(folder_paths.get_temp_directory(), f"likeness_{heard}.mp4")
     parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
     progress = ComfyRuntime().progress
-    result = process_video(source, temporary, processor, progress, job, window, Encoding(crf), folder=parts)
+    encoding = Encoding(crf)
+    result = process_video(
+        source, temporary, processor, progress, job, window, encoding, folder=parts, sound=sound, seconds=seconds
+    )
     return InputImpl.VideoFromFile(str(result.path)), result.report
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _job(settings: Sequence[Any], people: Sequence[Identity]) -> str:

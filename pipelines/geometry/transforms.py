@@ -62,6 +62,23 @@ def similarity(to_points: ArrayLike, from_points: ArrayLike) -> Matrix:
     return np.concatenate([linear, (target_mean - linear @ source_mean)[:, None]], axis=1)
 
 
+def similarity_3d(to_points: ArrayLike, from_points: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """As `similarity`, in space: to_points, from_points (N, 3), N >= 3.
+
+    Returns linear (3, 3), a rotation times a scale, and shift (3,): concretely to = from @ linear.T + shift. Raises
+    InputError when the points are not finite or all lie on one spot.
+    """
+    target, source = np.asarray(to_points, dtype=np.float64), np.asarray(from_points, dtype=np.float64)
+    centred = source - source.mean(0)
+    variance = centred.var(0).sum()
+    if not (np.isfinite(target).all() and variance >= 1e-12):
+        raise InputError("The points to align are not finite or lie on one spot: no head pose can be told from them.")
+    u, singular, vt = np.linalg.svd((target - target.mean(0)).T @ centred / len(source))
+    sign = np.array([1.0, 1.0, 1.0 if np.linalg.det(u) * np.linalg.det(vt) > 0 else -1.0])
+    linear = (singular @ sign / variance) * (u * sign) @ vt
+    return linear, target.mean(0) - linear @ source.mean(0)
+
+
 def rotation_scale(matrix: Matrix) -> tuple[float, float]:
     """(rotation in radians, scale) of a similarity; scale is the square root of the determinant for any affine."""
     return float(np.arctan2(matrix[1, 0], matrix[0, 0])), float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))

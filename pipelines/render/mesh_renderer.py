@@ -16,6 +16,7 @@ from ..geometry.raster import rasterise
 from ..motion.channels import ARKIT_NAMES, INDEX
 from ..registry import Registry
 from .eyes import PaintedEye, gaze_of, painted_eyes
+from .lip_seam import draw_seam
 from .mouth import Mouth, draw_mouth, mouth_of
 from .movement import TURN_LIMITS, Moved, move
 from .portrait import Portrait, drawn_triangles, prepare
@@ -59,6 +60,7 @@ class MeshPortrait:
         if grid.numel():
             drawn = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
             draw_mouth(self.portrait, self.mouth, moved, drawn, (x, y))
+            draw_seam(self.portrait, self.mouth, moved, drawn, (x, y))
             self._paste(out, drawn, x, y)
         return out
 
@@ -102,24 +104,27 @@ def load_portrait(picture: Tensor, face: Face, rest: FloatArray | None = None) -
     return MeshPortrait(portrait, painted_eyes(portrait), mouth_of(portrait))
 
 
-def warp_grid(portrait: Portrait, moved: Moved, size_hw: tuple[int, int]) -> tuple[Tensor, int, int]:
+def warp_grid(
+    portrait: Portrait, moved: Moved, size_hw: tuple[int, int], fine: bool = False
+) -> tuple[Tensor, int, int]:
     """From where each pixel of the moved portrait comes, for the part of it that moves.
 
     Returns (1, h, w, 2) in `grid_sample` units of the portrait, without a pixel when nothing moves; and x, y of the
-    part's first pixel. Large faces get it on fewer pixels, grown.
+    part's first pixel. Large faces get it on fewer pixels, grown, unless `fine`: lips that were apart and meet are an
+    edge that growing would blur.
     """
-    step = 1 if portrait.unit < _FINE_PX else 2 if portrait.unit < 2 * _FINE_PX else 4
+    step = 1 if fine or portrait.unit < _FINE_PX else 2 if portrait.unit < 2 * _FINE_PX else 4
     small = (-(-size_hw[0] // step), -(-size_hw[1] // step))
     points = as_float_array((moved.vertices[:, :2] + 0.5) / step - 0.5)
     depth = moved.vertices[:, 2].copy()
     depth[468:] += 10 * portrait.unit  # what surrounds the face is behind it
-    field = rasterise(points, drawn_triangles(), small, depth).interpolate(
-        as_float_array(portrait.vertices[:, :2] - moved.vertices[:, :2])
-    )
-    moves = np.abs(field).max(-1) > 1e-3
+    source = portrait.vertices[:, :2] - moved.vertices[:, :2]
+    source[:468] += moved.inset
+    field = rasterise(points, drawn_triangles(), small, depth).interpolate(as_float_array(source))
+    moves = np.greater(np.hypot(field[..., 0], field[..., 1]), 1e-3)
     if not moves.any():
         return torch.zeros(1, 0, 0, 2), 0, 0
-    (top, bottom), (left, right) = _range(moves.any(1)), _range(moves.any(0))
+    (top, bottom), (left, right) = _range(np.any(moves, 1)), _range(np.any(moves, 0))
     # a rim of one more place, so that growing has neighbours everywhere
     rim = np.pad(field, ((1, 1), (1, 1), (0, 0)), mode="edge")[top : bottom + 2, left : right + 2]
     y, x = np.mgrid[top - 1 : bottom + 1, left - 1 : right + 1]

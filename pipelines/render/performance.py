@@ -59,7 +59,8 @@ class Performance:
         self._motions = _one_each(motions, faces)
         require_visible(faces)
         seen = [(face, motion) for face, motion in zip(faces, self._motions, strict=True) if facing(face) > 0]
-        self._picture, self._strength, self._afterwards = picture, strength, afterwards
+        self._picture, self._strength = picture, strength
+        self._afterwards: Afterwards = afterwards
         self._parts = [
             _Part(renderer.prepare(picture, face, shown_already(face, names)), motion, facing(face))
             for face, motion in seen

@@ -73,7 +73,10 @@ def opened(source: Source) -> Generator[Any]:
     if isinstance(source, io.BytesIO):
         source.seek(0)
     try:
-        container = av.open(source if isinstance(source, io.BytesIO) else str(source), mode="r")
+        # names and comments in an old encoding are no reason to refuse a video
+        container = av.open(
+            source if isinstance(source, io.BytesIO) else str(source), mode="r", metadata_errors="replace"
+        )
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
             f"{name_of(source)} cannot be opened as a video: {error}. It is empty, cut off before its index, or of "
@@ -190,7 +193,7 @@ class FrameReader:
         av = pyav()
         with opened(self.file) as container:
             stream = picture_stream(container)
-            begin, end = self._bounds()
+            begin, end = self.bounds()
             jump = begin if from_ticks is None else from_ticks
             if jump is not None:
                 container.seek(jump, stream=stream)
@@ -212,7 +215,8 @@ class FrameReader:
                     duration = min(duration, end - ticks)
                 yield VideoFrame(turn.upright(frame, self.facts.quarter_turns), ticks, duration)
 
-    def _bounds(self) -> tuple[int | None, int | None]:
+    def bounds(self) -> tuple[int | None, int | None]:
+        """The first ticks of the window and those after its last; None where it is not bounded."""
         start, length = self._window.start_s, self._window.duration_s
         tick = self.facts.time_base
         begin = int(start / tick) if start else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,11 @@ _USUAL_RATE_HZ = 48000
 _BIT_RATE = 128_000
 #: Samples that are handed to the encoder at a time.
 _PART = 65536
+
+
+def layout_of(channels: int) -> str:
+    """What FFmpeg calls a sound with so many channels: 1, 2, 6 (5.1) or 8 (7.1)."""
+    return _LAYOUTS[channels]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,11 @@ class Sound:
     @property
     def seconds(self) -> float:
         return self.waveform.shape[1] / self.rate_hz
+
+    def fingerprint(self) -> str:
+        """What tells it from any other."""
+        values = hashlib.sha256(np.ascontiguousarray(self.waveform).view(np.uint8).data).hexdigest()
+        return f"{values} {self.waveform.shape} {self.rate_hz}"
 
     def coded_rate_hz(self) -> int:
         """The rate it is encoded at."""

@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from ..errors import VideoError
+from .back_and_forth import BackAndForth
 from .footage import Footage, Still
 from .join import join, suffix_for
 from .journal import Chunk, Journal
@@ -47,15 +48,17 @@ def process_video(
     chunk_frames: int = CHUNK_FRAMES,
     folder: Path | None = None,
     sound: Sound | None = None,
+    seconds: float = 0.0,
 ) -> VideoResult:
     """Send every frame of a video through a processor and write the result with the source's sound, or a new one.
 
-    source: the video, or a picture that is shown for a while, which has no window. target: the file to write; its
-    ending is chosen so that it can hold the sound. processor: what happens to the frames. progress: makes the progress
-    bar of a number of frames. job: says everything else that the result depends on; interrupted work of the same
-    source, job, window and encoding goes on after its last finished chunk. chunk_frames: frames of a chunk. folder:
-    where chunks are kept, `target`'s name with ".parts" unless given. sound: takes the place of the source's own;
-    chunks that are finished stay good when it changes.
+    source: the video, or a picture that is shown for a while, which has neither window nor `seconds`. target: the file
+    to write; its ending is chosen so that it can hold the sound. processor: what happens to the frames. progress: makes
+    the progress bar of a number of frames. job: says everything else that the result depends on; interrupted work of
+    the same source, job, window and encoding goes on after its last finished chunk. chunk_frames: frames of a chunk.
+    folder: where chunks are kept, `target`'s name with ".parts" unless given. sound: takes the place of the source's
+    own; chunks that are finished stay good when it changes. seconds: how long the result is, 0 for as long as the
+    window; what is longer goes back and forth, with a new sound only.
 
     Memory does not grow with length: one chunk's compressed frames and what the processor holds back. Sound packets
     are copied. Times of frames are the source's, also where their rate varies; rotated video comes out upright.
@@ -63,7 +66,7 @@ def process_video(
     progress bar raises, nothing lies at `target` and the finished chunks wait for the next try.
     """
     window, encoding = window or Window(), encoding or Encoding()
-    footage = source if isinstance(source, Still) else FrameReader(source, probe(source, window), window)
+    footage = source if isinstance(source, Still) else _footage(source, window, seconds)
     facts = footage.facts
     target = target.with_suffix(suffix_for(facts, sound))
     key = "\n".join([footage.fingerprint(), job, repr(encoding), pyav().__version__])
@@ -82,6 +85,18 @@ def process_video(
     join(journal, footage.file, window, facts, target, sound)
     journal.remove()
     return VideoResult(target, frames, _report(facts, frames, resumed, footage.damaged, encoding, sound))
+
+
+def _footage(source: Source, window: Window, seconds: float) -> Footage:
+    """A window of a file that lasts as long as it is to."""
+    reader = FrameReader(source, probe(source, window), window)
+    longer_by = seconds - reader.facts.frames / float(reader.facts.rate)
+    if not seconds or abs(longer_by) <= 0.5 / float(reader.facts.rate):
+        return reader
+    if longer_by > 0:
+        return BackAndForth(reader, seconds)
+    shorter = Window(window.start_s, seconds)
+    return FrameReader(source, probe(source, shorter), shorter)
 
 
 class _Work:

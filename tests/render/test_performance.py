@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,7 +54,7 @@ def pair(sitters: SimpleNamespace) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def perform(sitter: SimpleNamespace, *motions: Motion, **more: object) -> Performance:
+def perform(sitter: SimpleNamespace, *motions: Motion, **more: Any) -> Performance:
     return Performance(RENDERER, sitter.picture, sitter.faces, motions, 1.0, BLENDSHAPE_NAMES, **more)
 
 

@@ -35,11 +35,13 @@ from .phone_shapes import (
 #: Neighbours on each side that a moment looks at, and the time after which none counts any more.
 _NEIGHBOURS, _REACH_S = 9, 0.28
 
-#: How long lips take to meet before a closed sound and to part after it (Löfqvist and Gracco 1997: 50 to 100 ms).
-_MEETING_S, _PARTING_S = 0.07, 0.06
+#: How long lips take to meet before a closed sound and to part after it: they burst open faster than they close
+#: (Löfqvist and Gracco 1997).
+_MEETING_S, _PARTING_S = 0.07, 0.035
 
-#: How far each channel parts the lips at 1, against a jaw at 1.
-_PARTING = {"jawOpen": 1.0, "mouthUpperUp": 0.22, "mouthLowerDown": 0.26, "mouthFunnel": 0.30}
+#: How far each channel parts the lips at 1, against a jaw at 1; and how far a full pucker draws an opening shut.
+_PARTING = {"jawOpen": 1.0, "mouthUpperUp": 0.15, "mouthLowerDown": 0.35, "mouthFunnel": 0.27}
+_PUCKERED = 0.6
 
 #: Below this parting lips also draw together, by up to `_DRAWN`: a mouth that is open at rest talks with lips that
 #: nearly meet. What parts them grows by as much, so that a mouth that is closed at rest opens as far as ever.
@@ -114,13 +116,14 @@ def mouth_shapes(
 def lips_apart(blendshapes: FloatArray) -> FloatArray:
     """(T,) how far the lips of a motion part, 0 closed, against a jaw that opens fully: what a lip reader follows.
 
-    blendshapes: (T, 52). Concretely (jawOpen + sum of the other parting channels, weighted) * (1 - mouthClose).
+    blendshapes: (T, 52). Concretely (jawOpen + the other parting channels, weighted) * (1 - mouthClose) *
+    (1 - 0.6 mouthPucker).
     """
     parted = np.zeros(len(blendshapes))
     for name, weight in _PARTING.items():
         parted += weight * blendshapes[:, list(arkit_columns(name))].mean(1)
-    closing = np.clip(blendshapes[:, INDEX["mouthClose"]], 0, 1)
-    return as_float_array(np.maximum(parted, 0) * (1 - closing))
+    closing, pucker = (np.clip(blendshapes[:, INDEX[name]], 0, 1) for name in ("mouthClose", "mouthPucker"))
+    return as_float_array(np.maximum(parted, 0) * (1 - closing) * (1 - _PUCKERED * pucker))
 
 
 def _parts(heard: Heard) -> _Parts:

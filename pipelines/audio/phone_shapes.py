@@ -30,8 +30,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
 #: How fast each group's dominance fades, 1/s, before a phone begins and after it has ended. Lips round long before the
 #: sound (look-ahead coarticulation), the heavy jaw is slower than the lips' edges, the tongue is fastest.
 FADES_HZ: dict[str, tuple[float, float]] = {
-    "jaw": (22.0, 20.0),
-    "lips": (28.0, 26.0),
+    "jaw": (24.0, 30.0),
+    "lips": (30.0, 36.0),
     "round": (13.0, 17.0),
     "spread": (16.0, 18.0),
     "tongue": (40.0, 40.0),
@@ -39,7 +39,7 @@ FADES_HZ: dict[str, tuple[float, float]] = {
 
 #: Phones whose sound needs closed lips, and the share of their time for which lips stay shut: the burst and the breath
 #: after it belong to the phone but are made with parted lips.
-CLOSED_SHARE = {"P": 0.75, "B": 0.9, "M": 1.0}
+CLOSED_SHARE = {"P": 0.65, "B": 0.82, "M": 0.92}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class _Kind:
 
 _VOWEL = _Kind()
 _ROUNDED = _Kind(round=1.6, spread=1.4)
-_LABIAL = _Kind(jaw=1.2, lips=1.6, round=0.2, spread=0.2)
+_LABIAL = _Kind(jaw=2.4, lips=1.6, round=0.2, spread=0.2)
 _TEETH_ON_LIP = _Kind(jaw=1.6, lips=2.6, round=0.3, spread=0.3, tongue=1.5)
 _BETWEEN_TEETH = _Kind(jaw=1.3, lips=1.2, round=0.3, spread=0.3, tongue=3.0)
 _SIBILANT = _Kind(jaw=2.2, lips=1.4, round=0.35, spread=0.6)

@@ -16,6 +16,7 @@ from ..geometry.raster import rasterise
 from ..motion.channels import ARKIT_NAMES, INDEX
 from ..registry import Registry
 from .eyes import PaintedEye, gaze_of, painted_eyes
+from .lip_seam import draw_seam
 from .mouth import Mouth, draw_mouth, mouth_of
 from .movement import TURN_LIMITS, Moved, move
 from .portrait import Portrait, drawn_triangles, prepare
@@ -59,6 +60,7 @@ class MeshPortrait:
         if grid.numel():
             drawn = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="border", align_corners=False)[0]
             draw_mouth(self.portrait, self.mouth, moved, drawn, (x, y))
+            draw_seam(self.portrait, self.mouth, moved, drawn, (x, y))
             self._paste(out, drawn, x, y)
         return out
 
@@ -116,9 +118,9 @@ def warp_grid(
     points = as_float_array((moved.vertices[:, :2] + 0.5) / step - 0.5)
     depth = moved.vertices[:, 2].copy()
     depth[468:] += 10 * portrait.unit  # what surrounds the face is behind it
-    field = rasterise(points, drawn_triangles(), small, depth).interpolate(
-        as_float_array(portrait.vertices[:, :2] - moved.vertices[:, :2])
-    )
+    source = portrait.vertices[:, :2] - moved.vertices[:, :2]
+    source[:468] += moved.inset
+    field = rasterise(points, drawn_triangles(), small, depth).interpolate(as_float_array(source))
     moves = np.greater(np.hypot(field[..., 0], field[..., 1]), 1e-3)
     if not moves.any():
         return torch.zeros(1, 0, 0, 2), 0, 0

@@ -10,14 +10,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..face import FloatArray
-from ..geometry.features import LIP_RINGS, PLAIN_SKIN
+from ..geometry.features import PLAIN_SKIN
 from ..geometry.texture import sample_at
+from .mouth_depth import cavity, with_tip
+from .mouth_lines import INNER, Row, axes_of, lines_of
 from .movement import Moved
 from .portrait import Portrait
-
-_INNER = LIP_RINGS[-1]
-_UPPER = (_INNER.corners[0], *_INNER.upper, _INNER.corners[1])
-_LOWER = (_INNER.corners[0], *_INNER.lower, _INNER.corners[1])
 
 #: Lengths in distances between the outer eye corners: of an upper tooth, of it below closed lips, its width, the arch.
 _TOOTH_HEIGHT, _TOOTH_SHOWN, _TOOTH_WIDTH, _ARCH_WIDTH = 0.105, 0.040, 0.085, 0.46
@@ -27,10 +25,6 @@ _GUM_BEGINS = 0.02
 
 _TEETH = torch.tensor([0.93, 0.88, 0.80])
 _GUM = torch.tensor([0.66, 0.36, 0.35])
-_CAVITY = torch.tensor([0.15, 0.045, 0.040])
-_TONGUE = torch.tensor([0.70, 0.36, 0.34])
-
-Row = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +45,8 @@ def mouth_of(portrait: Portrait) -> Mouth:
     """What of the mouth is worked out once."""
     points = torch.from_numpy(np.ascontiguousarray(portrait.landmarks[list(PLAIN_SKIN), :2]))
     skin = sample_at(portrait.pixels, points[None])[:, 0]
-    upper, lower, start, end = _rows(portrait, portrait.landmarks)
-    u = np.linspace(start, end, 32)
-    gap = np.maximum(np.interp(u, *lower) - np.interp(u, *upper), 0)
+    lines = lines_of(portrait, portrait.landmarks)
+    gap = np.maximum(lines.gap(np.linspace(lines.start, lines.end, 32)), 0)
     shown = float(gap.max()) > 0.045 * portrait.unit
     colour = skin.median(1).values
     light = float(colour.mean())
@@ -63,27 +56,32 @@ def mouth_of(portrait: Portrait) -> Mouth:
 def draw_mouth(portrait: Portrait, mouth: Mouth, moved: Moved, out: Tensor, origin: tuple[int, int]) -> None:
     """Draw the inside between the moved lips onto `out` (3, h, w), in place; origin: its x, y in the moved portrait."""
     share = _change(portrait, moved)
-    upper, lower, start, end = _rows(portrait, moved.vertices)
-    edge = moved.vertices[list(_INNER.loop), :2]
+    lines = lines_of(portrait, moved.vertices)
+    upper, lower, start, end = lines.upper, lines.lower, lines.start, lines.end
+    edge = moved.vertices[list(INNER.loop), :2]
     low = np.maximum(np.floor(edge.min(0)).astype(int) - 1, origin)
     high = np.minimum(np.ceil(edge.max(0)).astype(int) + 2, [origin[0] + out.shape[2], origin[1] + out.shape[1]])
     if share <= 0 or (high - low < 2).any():
         return
-    right, down = _axes(portrait)
+    right, down = axes_of(portrait)
     y, x = np.mgrid[low[1] : high[1], low[0] : high[0]].astype(np.float64)
     place = np.stack([x, y], -1)
     u, v = place @ right, place @ down
-    top, bottom = np.interp(u, *upper), np.interp(u, *lower)
+    top, bottom = lines.top(u), lines.bottom(u)
     inwards = np.minimum((v - top) / _slope(u, upper), (bottom - v) / _slope(u, lower))
     soft = np.clip(inwards / _softness(portrait) + 0.4, 0, 1) * ((u > start) & (u < end))
     soft *= np.clip((bottom - top) / max(0.012 * portrait.unit, 0.7), 0, 1)
-    depth, open_ = np.maximum(v - top, 0), np.maximum(bottom - top, 1e-3)
-    inside = _cavity(mouth, depth, open_, (u - (start + end) / 2) / portrait.unit, portrait.unit)
+    depth, opening = np.maximum(v - top, 0), np.maximum(bottom - top, 1e-3) / portrait.unit
+    across = (u - (start + end) / 2) / portrait.unit
+    inside = cavity(mouth.light, (bottom - v) / portrait.unit, opening, across)
     # teeth stay with the skull, whatever lips do in front of them
-    line, _, left, rest_end = _rows(portrait, moved.skull)
-    middle = (left + rest_end) / 2
-    below = v - np.interp(np.clip(u, left, rest_end), *line)
+    skull = lines_of(portrait, moved.skull)
+    middle = (skull.start + skull.end) / 2
+    below = v - skull.top(np.clip(u, skull.start, skull.end))
     teeth, cover = _teeth(portrait, mouth, below, (u - middle) / portrait.unit)
+    out_by = float(np.clip(moved.activations[portrait.names.index("tongueOut")], 0, 1))
+    under = np.maximum(bottom - v + below - _TOOTH_SHOWN * portrait.unit, 0.02 * portrait.unit)
+    inside = with_tip(inside, mouth.light, out_by, (bottom - v) / under, opening, across)
     inside = torch.lerp(inside, teeth, _tensor(cover))
     # lips throw a shadow on what is behind them
     shade = np.clip(depth / (0.035 * portrait.unit), 0, 1)
@@ -107,41 +105,8 @@ def _softness(portrait: Portrait) -> float:
 
 def _change(portrait: Portrait, moved: Moved) -> float:
     """0 while the lips are as in the portrait, 1 when they have visibly moved against each other."""
-    rows = moved.expression[list(_INNER.loop)]
+    rows = moved.expression[list(INNER.loop)]
     return float(np.clip(np.abs(rows - rows.mean(0)).max() / (0.02 * portrait.unit), 0, 1))
-
-
-def _axes(portrait: Portrait) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    right = portrait.axes[:2, 0] / max(float(np.linalg.norm(portrait.axes[:2, 0])), 1e-6)
-    return right, np.array([-right[1], right[0]])
-
-
-def _rows(portrait: Portrait, points: FloatArray) -> tuple[Row, Row, float, float]:
-    """Upper and lower lip's inner edge as v over u, and u of the corners."""
-    right, down = _axes(portrait)
-    rows: list[Row] = []
-    for row in (_UPPER, _LOWER):
-        line = points[list(row), :2].astype(np.float64)
-        u = np.maximum.accumulate(line @ right)
-        rows.append((u, line @ down))
-    return rows[0], rows[1], float(max(rows[0][0][0], rows[1][0][0])), float(min(rows[0][0][-1], rows[1][0][-1]))
-
-
-def _cavity(
-    mouth: Mouth, depth: NDArray[np.float64], open_: NDArray[np.float64], across: NDArray[np.float64], unit: float
-) -> Tensor:
-    """(3, h, w): darkness that grows towards the throat, and the tongue where the mouth is wide open."""
-    from_below = (open_ - depth) / unit
-    wide = np.clip((open_ / unit - 0.08) / 0.12, 0, 1)
-    side = across / 0.19
-    # the tongue's back is a dome with a groove along its middle
-    dome = 0.02 + 0.10 * wide * np.sqrt(np.clip(1 - side**2, 0, 1))
-    tongue = np.clip((dome - from_below) / 0.025 + 0.5, 0, 1) * wide * np.clip((1 - np.abs(side)) / 0.25, 0, 1)
-    shade = 0.50 + 0.50 * np.clip(from_below / np.maximum(dome, 1e-3), 0, 1) - 0.22 * np.exp(-((across / 0.012) ** 2))
-    front = np.clip(1 - from_below / 0.12, 0, 1)
-    dark = _CAVITY[:, None, None] * (0.5 + mouth.light) * _tensor(0.55 + 0.75 * front)
-    red = _TONGUE[:, None, None] * (0.25 + 0.65 * mouth.light) * _tensor(shade)
-    return torch.lerp(dark, red, 0.85 * _tensor(tongue))
 
 
 def _teeth(
@@ -176,13 +141,14 @@ def _own_teeth(
     portrait: Portrait, mouth: Mouth, below: NDArray[np.float64], across: NDArray[np.float64]
 ) -> tuple[Tensor, NDArray[np.float64]]:
     """As the portrait shows them; above where its lip was, their uppermost row goes on."""
-    right, down = _axes(portrait)
-    upper, _, start, end = _rows(portrait, portrait.landmarks)
+    right, down = axes_of(portrait)
+    lines = lines_of(portrait, portrait.landmarks)
+    start, end = lines.start, lines.end
     u = across * portrait.unit + (start + end) / 2
     place = np.clip(u, start, end)
     gap = np.interp(place, np.linspace(start, end, len(mouth.gap)), mouth.gap)
     seen = np.clip(below, 0.10 * gap, 0.94 * gap)
-    v = np.interp(place, *upper) + seen
+    v = lines.top(place) + seen
     spots = place[..., None] * right + v[..., None] * down
     colours = sample_at(portrait.pixels, torch.from_numpy(spots.astype(np.float32)))
     cover = np.clip((0.94 * gap - below) / max(0.015 * portrait.unit, 0.8) + 0.5, 0, 1)

@@ -28,6 +28,10 @@ _UNSMILED = 0.75
 #: Channels that a smile cannot go with, and how much of the portrait's smile they take away at 1.
 _NO_SMILE = {"mouthFrown": 1.0, "mouthPucker": 0.5, "mouthFunnel": 0.6}
 
+#: Lips this far apart at rest (in outer eye corner distances) show the teeth; how much less a jaw then turns at first,
+#: and the activation from which on it turns as any other.
+_PARTED, _ALREADY_OPEN, _CATCHES_UP = 0.08, 0.55, 0.48
+
 #: How much of a channel is left to add when the portrait shows it fully.
 _LEFT_WHEN_FULL = 0.15
 
@@ -35,14 +39,17 @@ _LEFT_WHEN_FULL = 0.15
 @dataclass(frozen=True, eq=False)
 class Moved:
     """One frame's mesh: vertices (V, 3) px where they are drawn, skull (468, 3) px, where they would be without any
-    expression, expression (468, 3) px, what of it is no head movement (before the head's turn), turn (3, 3) and
-    activations (52,) after taking account of what the portrait shows."""
+    expression, expression (468, 3) px, what of it is no head movement (before the head's turn), turn (3, 3),
+    activations (52,) after taking account of what the portrait shows, closed: 0 to 1, how far lips were brought
+    together, and inset (468, 2) px, how far from its own place in the portrait a point takes its pixels."""
 
     vertices: FloatArray
     skull: FloatArray
     expression: FloatArray
     turn: NDArray[np.float64]
     activations: FloatArray
+    closed: float
+    inset: FloatArray
 
 
 def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, translation: FloatArray) -> Moved:
@@ -55,13 +62,13 @@ def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, tran
     amount = with_rest(np.asarray(blendshapes, dtype=np.float32), portrait.rest)
     smile = _relax_smile(portrait, amount)
     expression = np.tensordot(amount, portrait.fields, 1).astype(np.float64)
-    jaw = _amount(portrait, amount, "jawOpen")
+    jaw = _amount(portrait, amount, "jawOpen") * _jaw_room(portrait, _amount(portrait, amount, "jawOpen"))
     if jaw != 0:
         expression = expression + _jaw(portrait, jaw)
     closed = _amount(portrait, amount, "mouthClose") + _PUCKERED * _amount(portrait, amount, "mouthPucker")
-    closed += _UNSMILED * smile
+    closed = float(np.clip(closed + _UNSMILED * smile, 0, 1))
     if closed > 0:
-        expression = expression + _closing(portrait, expression, min(closed, 1.0))
+        expression = expression + _closing(portrait, expression, closed)
     turn = FLIP @ rotation_from_angles(*(soft(v, limit) for v, limit in zip(rotation, TURN_LIMITS, strict=True))) @ FLIP
     shift = np.array([soft(float(v), SHIFT_LIMIT) for v in translation]) * (1, -1, -1) * portrait.eye_distance
     scale = 1 - shift[2] / (6 * portrait.eye_distance)
@@ -70,7 +77,15 @@ def move(portrait: Portrait, blendshapes: FloatArray, rotation: FloatArray, tran
     change = skull + scale * expression @ turn.T - rest
     around = np.tile(change[list(OVAL)], (len(RINGS), 1)) * portrait.follow[468:, None]
     vertices = portrait.vertices + np.concatenate([change, around])
-    return Moved(as_float_array(vertices), as_float_array(skull), as_float_array(expression), scale * turn, amount)
+    return Moved(
+        vertices=as_float_array(vertices),
+        skull=as_float_array(skull),
+        expression=as_float_array(expression),
+        turn=scale * turn,
+        activations=amount,
+        closed=closed,
+        inset=as_float_array(closed * portrait.lip_inset),
+    )
 
 
 def with_rest(blendshapes: FloatArray, rest: FloatArray) -> FloatArray:
@@ -113,6 +128,15 @@ def _positive(amounts: FloatArray, index: dict[str, int], name: str, side: str) 
 
 def _amount(portrait: Portrait, amounts: FloatArray, name: str) -> float:
     return float(amounts[portrait.names.index(name)]) if name in portrait.names else 0.0
+
+
+def _jaw_room(portrait: Portrait, amount: float) -> float:
+    """What a jaw turns by against what it is told: lips that are parted at rest need less of it for the same opening.
+
+    Concretely 1 - s (1 - amount / a)^1.5 below a = `_CATCHES_UP`; s grows to `_ALREADY_OPEN` with the gap at rest.
+    """
+    parted = float(np.clip(portrait.parted / _PARTED, 0, 1))
+    return 1 - _ALREADY_OPEN * parted * float(np.clip(1 - max(amount, 0) / _CATCHES_UP, 0, 1)) ** 1.5
 
 
 def _closing(portrait: Portrait, expression: NDArray[np.float64], share: float) -> NDArray[np.float64]:

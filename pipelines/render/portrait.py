@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import Face, FloatArray, as_float_array
-from ..geometry.features import EYES, OVAL
+from ..geometry.features import EYES, LIP_RINGS, OVAL
 from ..geometry.mesh import canonical_mesh
 from ..geometry.pose import head_rotation
 from .handles import JAW_AXIS, channel_fields
@@ -21,6 +21,12 @@ RINGS = ((1.12, 0.88), (1.35, 0.62), (1.7, 0.3), (2.1, 0.08), (2.4, 0.0))
 
 #: Outer eye corners, and the points in front of the ears near the joints of the jaw.
 EYE_CORNERS, JAW_JOINTS = (33, 263), (234, 454)
+
+#: The middles of the inner edges of the upper and the lower lip.
+_LIP_MIDDLES = (13, 14)
+
+#: In outer eye corner distances: between lips further apart than this teeth may show, and how wide a lip's edge is.
+_PARTED, _LIP_EDGE = 0.02, 0.03
 
 #: Landmarks and head rotations have y up and z towards the camera; pictures y down and z away.
 FLIP = np.diag([1.0, -1.0, -1.0])
@@ -35,7 +41,8 @@ class Portrait:
     unit: px between the outer eye corners. eye_distance: px between the eyes' middles. pivot: (3,), what the head
     turns about. fields: (52, 468, 3) px at activation 1, in the order of `names`. rest: (52,) activations the portrait
     already shows. vertices: (V, 3) px, the 468 points and the rings. follow: (V,), how much of the oval's movement a
-    ring's point takes.
+    ring's point takes. lip_inset: (468, 2) px, from the inner edge of parted lips to where they are lip for sure.
+    parted: how far apart the lips are at rest, in units.
     """
 
     picture: Tensor
@@ -51,6 +58,8 @@ class Portrait:
     rest: FloatArray
     vertices: FloatArray
     follow: FloatArray
+    lip_inset: FloatArray
+    parted: float
 
 
 def prepare(picture: Tensor, face: Face, names: tuple[str, ...], rest: FloatArray | None = None) -> Portrait:
@@ -94,6 +103,8 @@ def prepare(picture: Tensor, face: Face, names: tuple[str, ...], rest: FloatArra
         rest=as_float_array(np.zeros(len(names)) if rest is None else np.clip(rest, 0, 1)),
         vertices=vertices,
         follow=follow,
+        lip_inset=_lip_inset(landmarks, unit),
+        parted=float(np.linalg.norm(landmarks[_LIP_MIDDLES[1], :2] - landmarks[_LIP_MIDDLES[0], :2]) / unit),
     )
 
 
@@ -128,6 +139,24 @@ def _dense(face: Face) -> FloatArray:
             f"{count}: find it with Detect Faces and a face analysis that has dense landmarks (the embedded one has)."
         )
     return face.landmarks
+
+
+def _lip_inset(landmarks: FloatArray, unit: float) -> FloatArray:
+    """(468, 2) px: from points on the edge of lips that show teeth into the lips, nothing where lips touch.
+
+    The edge of a lip in a picture is some pixels wide and takes the teeth's colour: where lips meet that has no place.
+    """
+    out = np.zeros((468, 2), dtype=np.float32)
+    outer, _, inner, edge = LIP_RINGS
+    for half, other in (("upper", "lower"), ("lower", "upper")):
+        lip, red, rim = (landmarks[list(getattr(ring, half)), :2] for ring in (edge, inner, outer))
+        across = landmarks[list(getattr(edge, other)), :2]
+        parted = np.clip(np.linalg.norm(across - lip, axis=1) / (_PARTED * unit) - 1, 0, 1)[:, None]
+        length = np.maximum(np.linalg.norm(rim - lip, axis=1), 1e-3)[:, None]
+        step = parted * np.minimum(_LIP_EDGE * unit, 0.6 * length) / length
+        out[list(getattr(edge, half))] = step * (rim - lip)
+        out[list(getattr(inner, half))] = 0.6 * step * (rim - red)
+    return out
 
 
 def _with_rings(

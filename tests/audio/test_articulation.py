@@ -46,9 +46,12 @@ def test_a_closure_is_centred_in_time_whatever_the_frame_rate(fps):
         closed = mouth(heard, fps)[:, INDEX["mouthClose"]].astype(float)
         closed[frame_times(len(closed), fps) < 0.45] = 0
         closed[frame_times(len(closed), fps) > heard.duration_s - 0.45] = 0
-        offsets.append((closed * frame_times(len(closed), fps)).sum() / closed.sum() - middle_of(heard, "M"))
-    assert abs(np.mean(offsets)) < 0.008
-    assert np.abs(offsets).max() <= 0.5 / fps
+        closed = closed >= 1  # lips take longer to meet than to part, so only full closure is centred
+        phone = next(phone for phone in heard.phones if phone.name == "M")
+        middle = phone.start_s + CLOSED_SHARE["M"] * (phone.end_s - phone.start_s) / 2
+        offsets.append((closed * frame_times(len(closed), fps)).sum() / closed.sum() - middle)
+    assert abs(np.mean(offsets)) < 0.006
+    assert np.abs(offsets).max() <= 0.5 / fps + 1e-6
 
 
 def test_the_mouth_is_open_between_two_closed_sounds():

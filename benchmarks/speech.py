@@ -66,17 +66,17 @@ def _listened_figures(sitter: Sitter, clips: list[SpokenClip], heard: list[Heard
 
 
 def _analysis_figures(clips: list[SpokenClip]) -> list[Figure]:
-    """Seconds of speech per second of work, listening and acting together; the median of three rounds."""
+    """Seconds of speech per second of work of one core, listening and acting together; the median of three rounds."""
     seconds = sum(clip.speech.duration_s for clip in clips)
     whole: list[float] = []
     acting: list[float] = []
     for _ in range(3):
-        began = time.perf_counter()
+        began = time.process_time()
         heard = [listen(clip.speech) for clip in clips]
-        between = time.perf_counter()
+        between = time.process_time()
         for clip, what in zip(clips, heard, strict=True):
             speech_to_motion(clip.speech, what, Acting())
-        ended = time.perf_counter()
+        ended = time.process_time()
         whole.append(seconds / (ended - began))
         acting.append(seconds / (ended - between))
     return [

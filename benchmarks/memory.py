@@ -7,6 +7,7 @@ runs of a workflow ComfyUI has run all the others, and it forgets what the curre
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import tempfile
 import time
@@ -85,11 +86,22 @@ def measure() -> list[Figure]:
             server.process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 server.process.wait(20)
+    return _figures(sizes, len(prompts))
+
+
+def _figures(sizes: list[int], workflows: int) -> list[Figure]:
+    """sizes: after each execution, as `_run_all` gives them; the rounds of each workflow are told for information."""
     settled, last = sizes[SETTLED - 1], sizes[-1]
+    rounds = [sizes[first:-1:workflows] for first in range(workflows)]
+    drift = statistics.median(one[-1] / one[0] for one in rounds)
     return [
         Figure(f"resident size after execution {SETTLED}", settled / 2**20, unit="MiB"),
         Figure(f"resident size after execution {EXECUTIONS}", last / 2**20, unit="MiB"),
         Figure(f"growth from execution {SETTLED} to {EXECUTIONS}", (last / settled - 1) * 100, 3.0, unit="%"),
+        Figure(
+            f"growth of {workflows} workflows from their first round to their last, median", (drift - 1) * 100, unit="%"
+        ),
+        Figure("largest resident size after an execution", max(sizes) / 2**20, unit="MiB"),
     ]
 
 

@@ -12,8 +12,10 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..pipelines.face import Face, FaceCrops, Faces, as_float_array, five_points
 from ..pipelines.geometry.mesh import canonical_mesh
-from ..pipelines.stitch import BLENDS, crop_faces, stitch_faces
+from ..pipelines.stitch import BLENDS, crop_faces, stitch_faces, stitched_pictures
 from ..pipelines.stitch.paste import Blend
+from ..pipelines.stitch.place import reach_of, strips_of
+from ..pipelines.stitch.resample import WayBack, sampled
 from .figure import Figure
 from .threads import torch_threads
 
@@ -30,12 +32,17 @@ def measure() -> list[Figure]:
     for face_px, most in ((700, 1.5), (220, 1.1)):
         faces = Faces(((_face(face_px),),), HEIGHT, WIDTH)
         crops = _changed(crop_faces(picture, faces, mask="face"))
-        copy_ms, stitch_ms = _in_turns(
-            lambda: buffer.copy_(picture), lambda crops=crops: stitch_faces(picture, crops, out=buffer)
+        copy_ms, *others = _in_turns(
+            lambda: buffer.copy_(picture),
+            lambda crops=crops: stitch_faces(picture, crops, out=buffer),
+            lambda crops=crops: stitched_pictures(picture, crops, out=buffer),
+            lambda crops=crops: _copy_and_sample(picture, crops, buffer),
         )
-        figures.append(
-            Figure(f"stitching a {face_px} px face, in copies of the frame", stitch_ms / copy_ms, most, unit="x")
-        )
+        stitch_x, picture_x, sample_x = (spent / copy_ms for spent in others)
+        what = f"stitching a {face_px} px face, in copies of the frame"
+        figures.append(Figure(what, stitch_x, most, unit="x"))
+        figures.append(Figure("without the mask it used, as in videos", picture_x, None, unit="x"))
+        figures.append(Figure("copying, and sampling the colours and nothing else", sample_x, None, unit="x"))
         crop_ms = _median(lambda faces=faces: crop_faces(picture, faces, mask="face"))
         figures.append(Figure(f"cropping a {face_px} px face with its mask", crop_ms, 60, unit="ms"))
         if face_px == 700:
@@ -43,6 +50,19 @@ def measure() -> list[Figure]:
             figures.append(_memory(picture, crops, buffer))
             figures += [_of_blend(picture, crops, buffer, blend, copy_ms) for blend in BLENDS[1:]]
     return figures
+
+
+def _copy_and_sample(picture: Tensor, crops: FaceCrops, buffer: Tensor) -> None:
+    """What no stitch can go without: every pixel copied, and the colours of the changed ones sampled by torch."""
+    buffer.copy_(picture)
+    reach, matrix = reach_of(crops.masks[0]), crops.crop_from_image[0]
+    region = None if reach is None else reach.region(matrix, HEIGHT, WIDTH)
+    if reach is None or region is None:
+        raise ValueError("the benchmark's mask is empty")
+    way = WayBack(matrix, (crops.images.shape[1], crops.images.shape[2]), region)
+    colours = crops.images[0].permute(2, 0, 1)[None]
+    for strip in strips_of(region, matrix, reach, True):
+        sampled(colours, way.grid(strip))
 
 
 def _memory(picture: Tensor, crops: FaceCrops, buffer: Tensor) -> Figure:
@@ -81,16 +101,16 @@ def _changed(crops: FaceCrops) -> FaceCrops:
     return crops.with_images(crops.images * 0.9 + 0.05)
 
 
-def _in_turns(first: Callable[[], object], second: Callable[[], object]) -> tuple[float, float]:
-    """Median ms of both, run in turns so that both see the same load of the machine."""
-    times: tuple[list[float], list[float]] = ([], [])
+def _in_turns(*runs: Callable[[], object]) -> list[float]:
+    """Median ms of each, run in turns so that all see the same load of the machine."""
+    times: list[list[float]] = [[] for _ in runs]
     for round_ in range(ROUNDS + 2):
-        for row, run in zip(times, (first, second), strict=True):
+        for row, run in zip(times, runs, strict=True):
             start = time.perf_counter()
             run()
             if round_ >= 2:
                 row.append((time.perf_counter() - start) * 1e3)
-    return float(np.median(times[0])), float(np.median(times[1]))
+    return [float(np.median(row)) for row in times]
 
 
 def _median(run: Callable[[], object], rounds: int = ROUNDS) -> float:

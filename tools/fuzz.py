@@ -11,20 +11,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib
-import importlib.util
-import io
-import json
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
+
+from untrusted import READERS, import_pack, load
 
 ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "tests" / "hostile" / "findings"
@@ -32,149 +26,12 @@ FINDINGS = ROOT / "tests" / "hostile" / "findings"
 MAX_BYTES = 1 << 16
 
 
-def import_pack() -> None:
-    """Make the checkout importable as `likeness`, whatever its folder is called."""
-    if "likeness" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-        )
-        assert spec and spec.loader
-        sys.modules["likeness"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["likeness"])
-
-
-@dataclass(frozen=True)
-class Reader:
-    """Something that reads a file. suffix: the file's ending. seed: a small file that it reads without complaint."""
-
-    suffix: str
-    read: Callable[[Path], object]
-    seed: Callable[[], bytes]
-
-
-def _load(module: str, name: str) -> Any:
-    import_pack()
-    return getattr(importlib.import_module(f"likeness.pipelines.{module}"), name)
-
-
-def _tensors(metadata: dict[str, str], **shapes: tuple[str, int]) -> bytes:
-    """A safetensors file of zeros: name=(dtype, bytes)."""
-    header: dict[str, Any] = {"__metadata__": metadata}
-    at = 0
-    for name, (dtype, size) in shapes.items():
-        header[name] = {"dtype": dtype, "shape": [size // (1 if dtype == "U8" else 4)], "data_offsets": [at, at + size]}
-        at += size
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + bytes(at)
-
-
-def _identity() -> bytes:
-    about = {"name": "A", "consent": "", "sources_sha256": [], "encoders": []}
-    metadata = {"format": "likeness.identity", "format_version": "1", "identity": json.dumps(about)}
-    return _tensors(metadata, crops=("U8", 48), landmarks=("F32", 48), weights=("F32", 4))
-
-
-def _motion(form: str) -> bytes:
-    motion = _load("motion.motion", "still")({"jawOpen": 0.5}, frames=2)
-    with tempfile.TemporaryDirectory() as folder:
-        return _load("motion.storage", "save_motion")(motion, Path(folder), "m", form).read_bytes()
-
-
-@cache
-def _speech_head(numbers: bool = False) -> bytes:
-    """A head's header, which is what is changed, or the zeros behind it."""
-    card = _load("audio.speech_head", "HeadCard")("wav2vec2", 1, 1, (0,))
-    head = _load("audio.speech_head", "SpeechHead")(card, _load("audio.speech_head", "HeadNetwork")(1))
-    with tempfile.TemporaryDirectory() as folder:
-        data = _load("audio.speech_head_file", "save_speech_head")(head, Path(folder), "h").read_bytes()
-    end = 8 + int.from_bytes(data[:8], "little")
-    return bytes(len(data) - end) if numbers else data[:end]
-
-
-def _read_speech_head(path: Path) -> object:
-    path.write_bytes(path.read_bytes() + _speech_head(numbers=True))
-    return _load("audio.speech_head_file", "load_speech_head")(path)
-
-
-def _zip() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("pack/a.onnx", bytes(range(256)))
-        archive.writestr("pack/b.onnx", b"b" * 64)
-    return buffer.getvalue()
-
-
-def _unpack(path: Path) -> object:
-    with tempfile.TemporaryDirectory() as folder:
-        inside = Path(folder) / "models" / "pack"
-        result = _load("download.unpack", "unpack")(path, inside)
-        stray = [found for found in Path(folder).rglob("*") if found.is_file() and not found.is_relative_to(inside)]
-        if stray:
-            raise AssertionError(f"unpacked outside its folder: {stray}")
-        return result
-
-
-def _png() -> bytes:
-    import torch
-
-    statement = _load("safety.statement", "Statement")(())
-    return _load("safety.picture_files", "png_bytes")(torch.zeros(2, 2, 3), statement, {})
-
-
-def _statement_text() -> bytes:
-    operation = _load("safety.statement", "Operation")("Node", "action", {"a": 1.5, "b": "c"}, faces=(((1, 2, 3, 4),),))
-    return _load("safety.statement", "to_json")(_load("safety.statement", "Statement")((operation,))).encode()
-
-
-def _torch_file() -> bytes:
-    import torch
-
-    buffer = io.BytesIO()
-    torch.save({"state_dict": {"a.weight": torch.zeros(2, 2)}}, buffer)
-    return buffer.getvalue()
-
-
-def _onnx() -> bytes:
-    entry = b"\x0a\x08location\x12\x05m.bin"
-    tensor = b"\x08\x02\x10\x01\x6a" + bytes([len(entry)]) + entry + b"\x70\x01"
-    graph = b"\x12\x01g\x2a" + bytes([len(tensor)]) + tensor
-    return b"\x08\x08\x3a" + bytes([len(graph)]) + graph
-
-
-def _from_text(path: Path) -> object:
-    return _load("safety.statement", "from_json")(path.read_text("utf-8", "replace"))
-
-
-def _reader_of(module: str, name: str) -> Callable[[Path], object]:
-    return lambda path: _load(module, name)(path)
-
-
-READERS: dict[str, Reader] = {
-    "identity": Reader(".safetensors", _reader_of("identity.storage", "load_identity"), _identity),
-    "motion": Reader(".safetensors", _reader_of("motion.storage", "load_motion"), lambda: _motion("safetensors")),
-    "motion_csv": Reader(".csv", _reader_of("motion.storage", "load_motion"), lambda: _motion("csv")),
-    "motion_json": Reader(".json", _reader_of("motion.storage", "load_motion"), lambda: _motion("json")),
-    "speech_head": Reader(".safetensors", _read_speech_head, _speech_head),
-    "weights": Reader(
-        ".safetensors", _reader_of("files.checkpoint", "read_checkpoint"), lambda: _tensors({}, a=("F32", 16))
-    ),
-    "torch_weights": Reader(".pth", _reader_of("files.checkpoint", "read_checkpoint"), _torch_file),
-    "onnx": Reader(".onnx", _reader_of("files.onnx_data", "check_external_data"), _onnx),
-    "zip": Reader(".zip", _unpack, _zip),
-    "png": Reader(".png", _reader_of("safety.picture_files", "read_statement"), _png),
-    "video": Reader(
-        ".mp4", _reader_of("safety.picture_files", "read_statement"), lambda: b"\0\0\0\x14ftypisom\0\0\2\0isom"
-    ),
-    "statement": Reader(".json", _from_text, _statement_text),
-}
-
-
 def try_reader(name: str, data: bytes, folder: Path) -> Exception | None:
     """Give a reader a file; None when it returns or refuses as it should, else what it raised."""
     reader = READERS[name]
     path = folder / f"case{reader.suffix}"
     path.write_bytes(data)
-    refusals = (_load("errors", "LikenessError"),)
+    refusals = (load("errors", "LikenessError"),)
     try:
         reader.read(path)
     except refusals:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..face import FloatArray
 from .encoder_features import EncoderFeatures
-from .envelope import SILENCE_DB, loudness_db, opening_of
+from .envelope import loudness_db, opening_of, silence_db
 from .heard import Heard
 from .progress import Watch
 from .request import Request
@@ -60,11 +60,11 @@ class EncoderListener:
 
 
 def long_quiet(loudness: FloatArray) -> NDArray[np.bool_]:
-    """(T,) where nothing is louder than `SILENCE_DB` for at least `PAUSE_STEPS`, or in all of a shorter sound.
+    """(T,) where nothing is louder than `silence_db` for at least `PAUSE_STEPS`, or in all of a shorter sound.
 
     loudness: (T,) dB as `loudness_db` gives it.
     """
-    edges = np.diff(np.concatenate([[0], (loudness <= SILENCE_DB).astype(np.int8), [0]]))
+    edges = np.diff(np.concatenate([[0], (loudness <= silence_db(loudness)).astype(np.int8), [0]]))
     found = np.zeros(len(loudness), bool)
     for start, stop in zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0), strict=True):
         found[start:stop] = stop - start >= min(PAUSE_STEPS, len(loudness))

@@ -18,8 +18,8 @@ BLOCK_STEPS = 6000
 #: Vowels live here: the first formant tells how far the jaw is down (Fant, Acoustic Theory of Speech Production, 1960);
 #: below lies hum, above the hiss of s and sh, which is made with closed teeth.
 BAND_HZ = (200.0, 3500.0)
-#: Quieter than this is silence whatever the rest of the sound is like, dB against full scale.
-SILENCE_DB = -60.0
+#: Silence: so much quieter than the loudest speech of the sound, and anyway below what 16 bits can tell well, dB.
+BELOW_SPEECH_DB, SILENCE_DB = 50.0, -96.0
 #: The level of speech and its background are looked for in so many seconds to both sides.
 NEAR_S = 4.0
 #: Loudness of speech comes and goes by 20 dB and more within NEAR_S; a range below LEAST_RANGE_DB is a steady noise or
@@ -83,21 +83,27 @@ def opening_of(loudness: FloatArray) -> FloatArray:
 
     loudness: (T,) dB as `loudness_db` gives it. Concretely the place of the loudness, lightly smoothed, between the
     background and the level of speech near it (the 10th and 95th percentile of `NEAR_S` to both sides), less where that
-    range is small, nothing below `SILENCE_DB`.
+    range is small, nothing in silence.
     """
-    floor, level = _near_percentiles(loudness)
+    silence = silence_db(loudness)
+    floor, level = _near_percentiles(loudness, silence)
     span = np.maximum(level - floor, 1e-3)
     counts = np.clip((span - LEAST_RANGE_DB) / (FULL_RANGE_DB - LEAST_RANGE_DB), 0, 1)
     # the lowest third of the range is background and the ends of words
     place = np.clip(((loudness - floor) / span - 1 / 3) * 1.5, 0, 1)
-    place = np.where(loudness > SILENCE_DB, place * counts, 0)
+    place = np.where(loudness > silence, place * counts, 0)
     width = min(7, len(place))
     kernel = np.hanning(width + 2)[1:-1]
     smooth = np.convolve(np.pad(place, (width // 2, width - 1 - width // 2), "edge"), kernel / kernel.sum(), "valid")
     return np.clip(smooth, 0, 1).astype(np.float32)
 
 
-def _near_percentiles(loudness: FloatArray) -> tuple[FloatArray, FloatArray]:
+def silence_db(loudness: FloatArray) -> float:
+    """Loudness (dB) up to which a sound with this course of loudness (T,) is silent."""
+    return max(SILENCE_DB, float(np.percentile(loudness, 98)) - BELOW_SPEECH_DB)
+
+
+def _near_percentiles(loudness: FloatArray, silence: float) -> tuple[FloatArray, FloatArray]:
     """Per step the background and the level around it: percentiles twice a second, linear in between."""
     near, every = round(NEAR_S * STEPS_HZ), STEPS_HZ // 2
     middles = np.arange(0, len(loudness), every)
@@ -105,5 +111,5 @@ def _near_percentiles(loudness: FloatArray) -> tuple[FloatArray, FloatArray]:
     floor, level = np.array(found, np.float32).T
     steps = np.arange(len(loudness))
     floor, level = np.interp(steps, middles, floor), np.interp(steps, middles, level)
-    # where nobody speaks for long, the background is what is heard, and the silence of a studio is no background
-    return np.maximum(floor, SILENCE_DB - 20).astype(np.float32), level.astype(np.float32)
+    # the silence of a studio is no background that speech must rise above
+    return np.maximum(floor, silence).astype(np.float32), level.astype(np.float32)

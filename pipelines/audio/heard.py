@@ -9,7 +9,7 @@ import numpy as np
 from ..errors import InputError
 from ..face import FloatArray, as_float_array
 
-#: Steps per second of `Heard.loudness` and `Heard.opening`.
+#: Steps per second of `Heard.opening`.
 STEPS_HZ = 100
 SILENCE = "SIL"
 #: The phones of the CMU dictionary without stress marks, and silence.
@@ -35,8 +35,9 @@ class Heard:
     """What a backend heard in a speech.
 
     duration_s: of the speech. phones: in order and without gaps from 0 to the end, silence named `SILENCE`; empty from
-    a backend that hears no phones. opening: (T,) at `STEPS_HZ`, 0 closed to 1 widest open, what loudness alone says of
-    the mouth. trust: 0 to 1, how far the phones count against `opening` (1: only phones, 0: only loudness). backend:
+    a backend that hears no phones. opening: (T,) at `STEPS_HZ`, 0 closed to 1 widest open, what the sound says of
+    the mouth without deciding for one phone: by loudness, and by how open all likely phones are. trust: 0 to 1, how far
+    the phones count against `opening` (1: only phones, 0: only `opening`). backend:
     its name. said: what it has to report, one line each.
     """
 

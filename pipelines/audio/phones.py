@@ -1,88 +1,52 @@
-"""The sounds of speech by the English acoustic model that comes with the package pocketsphinx."""
+"""The sounds of speech by an English acoustic model: freely, or along a text that is known."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
-from typing import Any
 
 import numpy as np
 
-from ..errors import MissingPackageError
-from .envelope import SILENCE_DB, loudness_db, opening_of
-from .heard import ARPABET, SILENCE, STEPS_HZ, Heard, Phone
+from .ear import Ear
+from .english_model import INSTALL, english_model
+from .envelope import HOP, loudness_db, opening_of, silence_db
+from .following import Follower
+from .heard import ARPABET, Heard
 from .progress import Watch
 from .request import Request
-from .speech import RATE_HZ, Speech
+from .speech import Speech
+from .story import Story
+from .visemes import OPENNESS
 from .windows import windows
 
-INSTALL = "the package pocketsphinx is not installed. Install it: pip install pocketsphinx"
+OPEN = np.array([OPENNESS[name] for name in ARPABET], np.float32)
 
 
 class PhonemesListener:
-    """Phones by pocketsphinx: any speech, best in English."""
+    """Phones by the acoustic model of pocketsphinx: best in English, better than loudness in other languages."""
 
     name = "phonemes"
     title = "phonemes: the sounds of speech, best in English"
-    licence = "BSD-2, CMU Sphinx"
+    licence = "acoustic model of CMU Sphinx, BSD-2"
 
     def missing(self, request: Request) -> str:
         """The package, where it is not installed."""
-        return "" if find_spec("pocketsphinx") else INSTALL
+        return "" if find_spec("pocketsphinx") else f"{INSTALL}."
 
     def listen(self, speech: Speech, request: Request, watch: Watch) -> Heard:
-        """Free phone decoding, piece by piece."""
+        """The phones of a speech, piece by piece; those of the transcript where it fits."""
+        ear = Ear(english_model(), request.language)
+        text = "" if request.language == "other" else request.transcript
+        story = Story(speech.duration_s, Follower(ear.model, text))
         loudness = loudness_db(speech)
+        opening = opening_of(loudness)
+        sounding = loudness > silence_db(loudness)
         pieces = windows(loudness)
         bar = watch(len(pieces))
-        decoder = free_decoder()
-        found = list[tuple[float, float, str]]()
         for start, stop in pieces:
-            if loudness[start:stop].max() < SILENCE_DB:
-                bar.update()
-                continue
-            samples = speech.samples[start * RATE_HZ // STEPS_HZ : stop * RATE_HZ // STEPS_HZ]
-            found.extend((start_s + start / STEPS_HZ, end_s + start / STEPS_HZ, name)
-                         for start_s, end_s, name in free_phones(decoder, samples))  # fmt: skip
+            piece = ear.hear(speech.samples[start * HOP : stop * HOP], sounding[start:stop])
+            story.tell(piece, start, stop == len(loudness))
+            share, likely = piece.certainty.share, np.einsum("tp,p->t", piece.probabilities, OPEN)
+            opening[start:stop] = share * likely + (1 - share) * opening[start:stop]
             bar.update()
-        phones = tuple(without_gaps(found, speech.duration_s))
-        return Heard(speech.duration_s, phones, opening_of(loudness), 1.0, self.name)
-
-
-def free_decoder() -> Any:
-    """A decoder that hears phones without knowing words. Raises MissingPackageError."""
-    try:
-        from pocketsphinx import Decoder, get_model_path
-    except ImportError as error:
-        raise MissingPackageError(f"Phones cannot be heard: {INSTALL}") from error
-    model = f"{get_model_path()}/en-us"
-    return Decoder(
-        hmm=f"{model}/en-us", allphone=f"{model}/en-us-phone.lm.bin", lm=None, dict=None, lw=1.0, loglevel="FATAL"
-    )
-
-
-def free_phones(decoder: Any, samples: np.ndarray) -> list[tuple[float, float, str]]:
-    """(start, end, name) in seconds of the phones of one piece (N,) at 16 kHz."""
-    peak = float(np.abs(samples).max())
-    pcm = np.round(samples * (32000 / max(peak, 0.1))).astype("<i2")
-    decoder.start_utt()
-    decoder.process_raw(pcm.tobytes(), full_utt=True)
-    decoder.end_utt()
-    return [(s.start_frame / 100, (s.end_frame + 1) / 100, s.word) for s in decoder.seg() or ()]
-
-
-def without_gaps(found: Iterable[tuple[float, float, str]], duration_s: float) -> Iterator[Phone]:
-    """Phones from 0 to the end, silence where nothing was found and for what is no phone of `ARPABET`."""
-    end = 0.0
-    for start_s, end_s, name in found:
-        stop_s = min(end_s, duration_s)
-        if start_s > end + 1e-6:
-            yield Phone(SILENCE, end, start_s)
-        start_s = max(start_s, end)
-        if stop_s > start_s + 1e-6:
-            yield Phone(name if name in ARPABET else SILENCE, start_s, stop_s)
-            end = stop_s
-        else:
-            end = max(end, start_s)
-    if duration_s > end + 1e-6 or end == 0:
-        yield Phone(SILENCE, end, duration_s)
+        said = story.said(request)
+        return Heard(speech.duration_s, tuple(story.phones), opening, story.trust, self.name, said)

@@ -18,9 +18,8 @@ KAISER_BETA = 8.0
 ROLL_OFF = 0.92
 #: The kernel is a table with so many points per zero crossing, linear in between: errors below -100 dB.
 TABLE_POINTS = 512
-#: Weights that are kept from block to block, and samples that are copied at once, in floats: 16 MB and 1 MB.
+#: Weights that are kept from block to block, in floats: 16 MB.
 MAX_KEPT = 1 << 22
-MAX_LAID_OUT = 1 << 18
 
 
 class Resampler:
@@ -67,7 +66,8 @@ class Resampler:
             windows = np.lib.stride_tricks.sliding_window_view(self._held, 2 * self._half + 1)
             for phase in range(self._phases):
                 whole, part = divmod(phase * self._period, self._phases)
-                _product(windows[whole :: self._period][:periods], self._weights(part), out[:, phase])
+                chosen = windows[whole :: self._period][:periods]
+                np.einsum("nk,k->n", chosen, self._weights(part), out=out[:, phase])
             self._held = self._held[periods * self._period :]
         return out.reshape(-1)
 
@@ -75,10 +75,3 @@ class Resampler:
         """(taps,) of an output that lies `part` / phases of a sample behind an input."""
         times = np.arange(-self._half, self._half + 1) - part / self._phases
         return np.interp(times, self._points, self._kernel).astype(np.float32)
-
-
-def _product(windows: Samples, weights: Samples, out: Samples) -> None:
-    """out = windows @ weights: overlapping windows are laid out some at a time, which fits the fast product."""
-    step = max(MAX_LAID_OUT // len(weights), 1)
-    for start in range(0, len(out), step):
-        out[start : start + step] = np.ascontiguousarray(windows[start : start + step]) @ weights

@@ -77,7 +77,7 @@ def speech_of(waveform: Tensor | NDArray[np.floating], rate_hz: int) -> Speech:
     samples = np.empty(max(round(sound.shape[1] * RATE_HZ / rate_hz), 1), np.float32)
     written = 0
     for block in _blocks(sound):
-        written = _write(samples, written, resampler.push(weights @ block))
+        written = _write(samples, written, resampler.push(np.einsum("c,cn->n", weights, block)))
     _write(samples, written, resampler.finish())
     samples -= np.float32(np.mean(samples, dtype=np.float64))
     peak = max(float(samples.max()), -float(samples.min()))
@@ -108,7 +108,7 @@ def channel_weights(sound: Tensor, rate_hz: int) -> NDArray[np.float32]:
                 "step that made it has failed."
             )
         power += found
-        mixed += [float(np.dot(mix, mix)) for mix in (weights @ wide, front @ wide)]
+        mixed += [float(np.dot(mix, mix)) for mix in np.einsum("wc,cn->wn", np.stack([weights, front]), wide)]
         start += block.shape[1]
     loudest = int(power.argmax())
     if count in CENTRED and power[2] < EMPTY_SHARE * max(power[0], power[1]):

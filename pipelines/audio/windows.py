@@ -9,7 +9,7 @@ from .heard import STEPS_HZ
 
 #: A piece is cut at the quietest moment between these lengths: long enough to learn the loudness and the channel of a
 #: speaker from, short enough to be worked on at once.
-LEAST_S, MOST_S = 12.0, 24.0
+LEAST_S, MOST_S = 8.0, 16.0
 #: Loudness is averaged over so many steps before the quietest is looked for: a pause, not the closure of a p.
 PAUSE_STEPS = 20
 

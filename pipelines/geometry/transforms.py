@@ -32,10 +32,11 @@ def compose(to_middle: Matrix, middle_from: Matrix) -> Matrix:
 
 def invert(to_from: Matrix) -> Matrix:
     """The exact inverse, `from_to`. Raises InputError for a matrix without one."""
-    if abs(np.linalg.det(to_from[:, :2])) < 1e-12:
+    (a, b, x), (c, d, y) = np.asarray(to_from, dtype=np.float64).tolist()
+    area = a * d - b * c
+    if abs(area) < 1e-12:
         raise InputError("The transform of this crop squeezes the picture to a line and has no way back.")
-    linear = np.asarray(np.linalg.inv(to_from[:, :2]), dtype=np.float64)
-    return np.concatenate([linear, -(linear @ to_from[:, 2])[:, None]], axis=1)
+    return np.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / area
 
 
 def similarity(to_points: ArrayLike, from_points: ArrayLike) -> Matrix:

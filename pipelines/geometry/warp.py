@@ -112,11 +112,16 @@ def halve(pixels: Tensor, matrix: NDArray[np.float64]) -> tuple[Tensor, NDArray[
 
     pixels: (1, C, h, w). matrix: (2, 3), from these pixels to anything. Returns the same of the halved picture.
     """
-    # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
-    offset = matrix[:, 2] + matrix[:, :2] @ np.array([0.5, 0.5])
     if pixels.shape[2] % 2 or pixels.shape[3] % 2:
         halved = F.avg_pool2d(pixels, 2, ceil_mode=True, count_include_pad=False)
     else:
         # the same means, several times faster
         halved = F.interpolate(pixels, scale_factor=0.5, mode="bilinear", align_corners=False)
-    return halved, np.concatenate([matrix[:, :2] * 2, offset[:, None]], axis=1)
+    return halved, from_halved(matrix)
+
+
+def from_halved(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The transform (2, 3) from a halved picture to where `matrix` leads from the picture itself."""
+    # a reduced pixel i is centred at 2 i + 0.5 of the larger picture
+    offset = matrix[:, 2] + matrix[:, :2] @ np.array([0.5, 0.5])
+    return np.concatenate([matrix[:, :2] * 2, offset[:, None]], axis=1)

@@ -90,7 +90,7 @@ def _video_text(path: Path) -> str | None:
             "Videos are read with the package av, which comes with ComfyUI: pip install av"
         ) from error
     try:
-        with av.open(str(path), format=CONTAINERS[path.suffix.lower()]) as container:
+        with av.open(str(path), format=CONTAINERS[path.suffix.lower()], metadata_errors="replace") as container:
             text = container.metadata.get(KEY) or container.metadata.get(KEY.upper())
     except (OSError, ValueError) as error:
         raise UnsafeFileError(f"{path.name} cannot be read as a video: {error}") from error

@@ -17,8 +17,9 @@ from ..geometry.templates import crop_from_image
 from ..geometry.transforms import Matrix, transform_mesh
 from ..geometry.warp import crop_pictures
 from .membrane import pull_push
-from .place import Region, bring_back, joined, reach_of, strips_of, windowed
+from .place import Region, reach_of, strips_of, windowed
 from .regions import dilated, region_mask, soften
+from .resample import bring_back, joined
 
 #: Side of the crop in which is guessed, and how near it goes.
 _SIDE, _ZOOM = 160, 1.25
@@ -76,9 +77,8 @@ def hidden_part(occluder: Occluder, picture: Tensor, face: Face, region: Region)
     if reach is None or touched is None:
         return out
     window = reach.window(matrix)
-    parts = bring_back(
-        hidden[None][(slice(None), *window)], windowed(matrix, window), strips_of(touched, matrix, reach, True)
-    )
+    strips = strips_of(touched, matrix, reach, True)
+    parts = bring_back(hidden[None][(slice(None), *window)], windowed(matrix, window), touched, strips)
     whole = joined(parts, touched, 1)[0]
     left, top, right, bottom = max(x0, touched[0]), max(y0, touched[1]), min(x1, touched[2]), min(y1, touched[3])
     if right > left and bottom > top:

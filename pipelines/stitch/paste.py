@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..face import FaceCrops
+from .buffers import empty_like, zeros
 from .colour import COLOUR_MATCHES, ColourMatch
 from .grain import match_grain
 from .light import linear_from_srgb, srgb_from_linear
@@ -77,15 +78,38 @@ def stitch_faces(
     picture's pixels, with `u` 1 where a crop still is `crops.before`.
     Raises InputError when pictures, crops or mask do not belong together.
     """
-    finish = finish or Finish()
+    used = zeros(images.shape[:3], images.device)
+    return _stitched(images, crops, blend, mask, finish or Finish(), out, used), used
+
+
+def stitched_pictures(
+    images: Tensor,
+    crops: FaceCrops,
+    blend: Blend = "alpha",
+    mask: Tensor | None = None,
+    finish: Finish | None = None,
+    out: Tensor | None = None,
+) -> Tensor:
+    """The pictures of `stitch_faces` without the mask it used, which costs its own memory: for frames of a video."""
+    return _stitched(images, crops, blend, mask, finish or Finish(), out, None)
+
+
+def _stitched(
+    images: Tensor,
+    crops: FaceCrops,
+    blend: Blend,
+    mask: Tensor | None,
+    finish: Finish,
+    out: Tensor | None,
+    used: Tensor | None,
+) -> Tensor:
     _check(images, crops, blend, mask)
     if out is None:
-        out = torch.empty_like(images)
+        out = empty_like(images)
     elif out.shape != images.shape or out.dtype != images.dtype:
         raise InputError(f"The buffer is {tuple(out.shape)} {out.dtype}, the pictures {tuple(images.shape)}.")
-    # numpy's zeros cost nothing where nothing is written to them
-    used = torch.from_numpy(np.zeros(images.shape[:3], dtype=np.float32)).to(images.device)
-    frames = [Frame(*parts) for parts in zip(images, out, used, strict=True)]
+    masks = [None] * len(images) if used is None else list(used)
+    frames = [Frame(*parts) for parts in zip(images, out, masks, strict=True)]
     for row in _order(crops, finish.order):
         index = crops.frame[row]
         plain = blend == "alpha" and finish.grain == 0 and not finish.linear_light
@@ -97,7 +121,7 @@ def stitch_faces(
             _blend(patch, blend, finish, row)
     for frame in frames:
         frame.copy_to(crops.height)
-    return out, used
+    return out
 
 
 def _order(crops: FaceCrops, order: Order) -> list[int]:

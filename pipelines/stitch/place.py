@@ -1,32 +1,34 @@
-"""Where a crop lies in its picture, and how it comes back onto the picture's own pixels."""
+"""Where a crop lies in its picture: what its mask reaches, and where it covers everything."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ..geometry.transforms import Matrix, invert
-from ..geometry.warp import halve
 
 #: x0, y0, x1, y1 of a part of a picture, in px, the ends exclusive.
 Region = tuple[int, int, int, int]
 
-#: Pixels brought back at once: few enough that all they need stays in the processor's second cache.
+#: Pixels brought back at once: few enough that what they need stays in the processor's caches, enough that calls
+#: do not count.
 _STRIP_PX = 32768
+
+#: Rows of a crop that are looked at together where the width of a strip is worked out.
+_TOGETHER = 4
 
 
 def whole_shift(matrix: Matrix) -> tuple[int, int] | None:
     """(x, y) when the crop is a window of the picture on whole pixels, else None."""
-    shift = np.round(matrix[:, 2])
-    if np.abs(matrix[:, :2] - np.eye(2)).max() > 1e-9 or np.abs(matrix[:, 2] - shift).max() > 1e-6:
+    (a, b, x), (c, d, y) = matrix.tolist()
+    if max(abs(a - 1), abs(b), abs(c), abs(d - 1)) > 1e-9 or max(abs(x - round(x)), abs(y - round(y))) > 1e-6:
         return None
-    return int(shift[0]), int(shift[1])
+    return round(x), round(y)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,24 +60,90 @@ class Reach:
 
     def columns(self, matrix: Matrix, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.float64]:
         """(S, 2): first and last x of the picture that strips of its rows low..high (S,) can touch, NaN for none."""
-        picture_from_crop = invert(matrix)
-        ones = np.ones(len(self.rows))
-        start = picture_from_crop @ np.stack([self.left - 1, self.rows, ones])
-        step = picture_from_crop @ np.stack([self.right + 1, self.rows, ones]) - start
-        margin = _blur_px(matrix) + 0.5
-        fall = np.where(np.abs(step[1]) < 1e-9, 1e-9, step[1])
-        ends = (np.stack([low - margin, high + margin])[:, :, None] - start[1]) / fall
-        first, last = ends.min(0), ends.max(0)
-        x = start[0] + np.stack([first.clip(0, 1), last.clip(0, 1)]) * step[0]
-        met = (last >= 0) & (first <= 1)
-        least = np.where(met, x.min(0), np.inf).min(1) - margin
-        most = np.where(met, x.max(0), -np.inf).max(1) + margin
-        return np.where(met.any(1)[:, None], np.stack([least, most], 1), np.nan)
+        left, right = self.left - 1, self.right + 1
+        rows, left, right = _grouped(self.rows, left, np.minimum, right, np.maximum)
+        least, most = _crossings(matrix, rows, left, right, low, high)
+        least, most = least.min(1), most.max(1)
+        return np.where(np.isfinite(least)[:, None], np.stack([least, most], 1), np.nan)
+
+
+def _grouped(
+    rows: NDArray[np.int64], left: NDArray[np.int64], of_left: np.ufunc, right: NDArray[np.int64], of_right: np.ufunc
+) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of a crop a few at a time: the middle of each group, and its left and right ends."""
+    starts = np.arange(0, len(rows), _TOGETHER)
+    if len(rows) != rows[-1] - rows[0] + 1:
+        starts = np.arange(len(rows))
+    last = np.append(starts[1:], len(rows)) - 1
+    return (rows[starts] + rows[last]) / 2, of_left.reduceat(left, starts), of_right.reduceat(right, starts)
+
+
+def _crossings(
+    matrix: Matrix,
+    rows: NDArray[np.float64],
+    left: NDArray[np.int64] | int,
+    right: NDArray[np.int64] | int,
+    low: NDArray[np.int64],
+    high: NDArray[np.int64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(S, R) twice: from which x to which x what lies left..right on the crop's rows touches strips low..high.
+
+    Not a number where it does not; concretely infinity for the first and minus infinity for the last.
+    """
+    picture_from_crop = invert(matrix)
+    ones = np.ones(len(rows))
+    start = picture_from_crop @ np.stack([left * ones, rows, ones])
+    step = picture_from_crop @ np.stack([right * ones, rows, ones]) - start
+    margin = _blur_px(matrix) + 0.5
+    beside = margin + (_TOGETHER - 1) / 2 / _scale(matrix)
+    fall = np.where(np.abs(step[1]) < 1e-9, 1e-9, step[1])
+    ends = (np.stack([low - beside, high + beside])[:, :, None] - start[1]) / fall
+    first, last = ends.min(0), ends.max(0)
+    x = start[0] + np.stack([first.clip(0, 1), last.clip(0, 1)]) * step[0]
+    met = (last >= 0) & (first <= 1)
+    return np.where(met, x.min(0), np.inf) - beside, np.where(met, x.max(0), -np.inf) + beside
+
+
+@dataclass(frozen=True, eq=False)
+class Solid:
+    """Where a crop's mask is 1.
+
+    rows: (n,) the crop's rows, and one beyond each end. left, right: (n,) the nearest columns on both sides of its
+    middle where it is not 1; the whole row where it is not 1 in the middle. width: of the crop.
+    """
+
+    rows: NDArray[np.int64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    width: int
+
+    def columns(self, matrix: Matrix, low: NDArray[np.int64], high: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(S, 2): the first x of the picture, and the one after the last, between which the mask is 1 in all rows of
+        strips low..high (S,); none where the second is not larger than the first."""
+        rows, left, right = _grouped(self.rows, self.left, np.maximum, self.right, np.minimum)
+        most = _crossings(matrix, rows, -1, left, low, high)[1].max(1)
+        least = _crossings(matrix, rows, right, self.width, low, high)[0].min(1)
+        met = np.isfinite(most) & np.isfinite(least)
+        return np.where(met, np.stack([np.floor(most) + 1, np.ceil(least)]), 0).T.astype(np.int64)
+
+
+def solid_of(mask: Tensor) -> Solid:
+    """Where a mask (h, w) is 1 around its middle column."""
+    height, width = mask.shape
+    full = np.zeros((height + 2, width + 2), dtype=np.bool_)
+    full[1:-1, 1:-1] = mask.cpu().numpy() >= 1
+    middle = width // 2 + 1
+    right = full[:, middle:].argmin(1) + middle - 1
+    left = middle - np.ascontiguousarray(full[:, middle::-1]).argmin(1) - 1
+    open_ = ~full[:, middle]
+    left[open_], right[open_] = width, -1
+    return Solid(np.arange(-1, height + 1), left, right, width)
 
 
 def _scale(matrix: Matrix) -> float:
     """Crop pixels per picture pixel."""
-    return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    (a, b, _), (c, d, _) = matrix.tolist()
+    return math.sqrt(abs(a * d - b * c))
 
 
 def _blur_px(matrix: Matrix) -> float:
@@ -85,7 +153,7 @@ def _blur_px(matrix: Matrix) -> float:
 
 def reach_of(mask: Tensor) -> Reach | None:
     """The reach of a mask (h, w), or None when it is 0 everywhere."""
-    above = (mask > 0).cpu().numpy()
+    above = mask.cpu().numpy() > 0
     rows = np.nonzero(above.any(1))[0]
     if len(rows) == 0:
         return None
@@ -113,66 +181,3 @@ def strips_of(region: Region, matrix: Matrix, reach: Reach, tight: bool) -> Iter
             left, right = max(int(np.floor(least)), x0), min(int(np.ceil(most)) + 1, x1)
             if right > left:
                 yield left, int(top), right, int(end)
-
-
-def bring_back(planes: Tensor, matrix: Matrix, regions: Iterator[Region]) -> Iterator[tuple[Region, Tensor]]:
-    """A crop resampled to the picture's pixels of each region by the exact inverse transform.
-
-    planes: (C, h, w), the last one a mask that is 0 outside the crop. matrix: `crop_from_image`. Gives each region
-    with its (C, h', w').
-    """
-    pixels, side_hw = planes[None], planes.shape[1:]
-    picture_from_crop, whole = invert(matrix), matrix
-    while abs(np.linalg.det(picture_from_crop[:, :2])) < 0.25 and min(pixels.shape[2:]) >= 4:
-        pixels, picture_from_crop = halve(pixels, picture_from_crop)
-    mask = planes[-1]
-    open_edge = max(float(edge.max()) for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])) > 0
-    matrix = invert(picture_from_crop)
-    for region in regions:
-        placed = F.grid_sample(
-            pixels,
-            _grid(matrix, region, pixels.shape[2:]).to(pixels.device),
-            mode="bilinear",
-            padding_mode="border",
-            align_corners=True,
-        )[0]
-        if open_edge:
-            inside = _grid(whole, region, side_hw).abs().amax(-1)[0] <= 1 + 1e-5
-            placed[-1] *= inside.to(placed.device)
-        yield region, placed
-
-
-def on_picture(planes: Tensor, matrix: Matrix, height: int, width: int) -> tuple[Region, Tensor] | None:
-    """A crop on the pixels of a picture of height x width that its mask can touch, or None.
-
-    planes: (C, h, w), the last one the mask. matrix: `crop_from_image`. Returns the region and (C, h', w') of it, with
-    a mask of 0 wherever the crop does not reach.
-    """
-    reach = reach_of(planes[-1])
-    region = None if reach is None else reach.region(matrix, height, width)
-    if reach is None or region is None:
-        return None
-    window = reach.window(matrix)
-    parts = bring_back(planes[(slice(None), *window)], windowed(matrix, window), strips_of(region, matrix, reach, True))
-    return region, joined(parts, region, len(planes))
-
-
-def joined(parts: Iterator[tuple[Region, Tensor]], region: Region, channels: int) -> Tensor:
-    """Strips put together: (C, h, w) of the region, 0 between them."""
-    x0, y0, x1, y1 = region
-    whole = torch.zeros(channels, y1 - y0, x1 - x0)
-    for (left, top, right, bottom), part in parts:
-        whole[:, top - y0 : bottom - y0, left - x0 : right - x0] = part
-    return whole
-
-
-def _grid(matrix: Matrix, region: Region, crop_hw: torch.Size) -> Tensor:
-    """(1, h, w, 2): where the picture's pixels of a region lie in the crop, in `grid_sample` units."""
-    x0, y0, x1, y1 = region
-    unit = 2.0 / np.maximum([crop_hw[1] - 1, crop_hw[0] - 1], 1)
-    x_step, y_step = (matrix[:, :2] * unit[:, None]).T
-    origin = matrix[:, 2] * unit - 1
-    # x and y as one complex number: one addition per pixel
-    columns = (origin + np.arange(x0, x1)[:, None] * x_step).astype(np.float32).view(np.complex64)
-    rows = (np.arange(y0, y1)[:, None] * y_step).astype(np.float32).view(np.complex64)
-    return torch.view_as_real(torch.from_numpy(columns).T + torch.from_numpy(rows))[None]

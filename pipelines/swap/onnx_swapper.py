@@ -21,8 +21,8 @@ from ..identity.insightface_backend import ArcFaceRecogniser
 from ..onnx_network import OnnxNetwork
 from ..registry import Registry
 from ..stitch.crop import box_masks
-from ..stitch.place import on_picture
 from ..stitch.regions import region_mask
+from ..stitch.resample import on_picture
 from .options import SwapOptions
 from .swapped import SwappedFace
 

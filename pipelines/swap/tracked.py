@@ -15,7 +15,7 @@ from ..identity.analysis import Recogniser
 from ..identity.assign import best_people
 from ..identity.identity import Identity, likeness
 from ..stitch.calm import CalmChange, Memory
-from ..stitch.paste import Blend, stitch_faces
+from ..stitch.paste import Blend, stitched_pictures
 from .options import SwapOptions
 from .swappers import Swapper, swap_faces
 
@@ -68,7 +68,7 @@ class TrackedSwap:
             ordered = sorted(frame.people, key=lambda found: (found[0].area_px, found[0].track))
             people += [(row, face, self.identities[who]) for face, who in ordered]
         crops = swap_faces(self.swapper, batch, people, self.options)
-        swapped = stitch_faces(batch, crops, self.blend)[0]
+        swapped = stitched_pictures(batch, crops, self.blend)
         return [self._calm.calm(frame, picture) for frame, picture in zip(frames, swapped, strict=True)]
 
     def state(self) -> Memory:

@@ -73,7 +73,10 @@ def opened(source: Source) -> Generator[Any]:
     if isinstance(source, io.BytesIO):
         source.seek(0)
     try:
-        container = av.open(source if isinstance(source, io.BytesIO) else str(source), mode="r")
+        # names and comments in an old encoding are no reason to refuse a video
+        container = av.open(
+            source if isinstance(source, io.BytesIO) else str(source), mode="r", metadata_errors="replace"
+        )
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
             f"{name_of(source)} cannot be opened as a video: {error}. It is empty, cut off before its index, or of "

@@ -17,7 +17,7 @@ from ...geometry.warp import crop_pictures
 from ...motion.channels import ARKIT_NAMES
 from ...registry import Registry
 from ...stitch.crop import box_masks
-from ...stitch.paste import stitch_faces
+from ...stitch.paste import stitched_pictures
 from .appearance import INPUT_SIZE, OUTPUT_SIZE
 from .crop import dense, eye_distance, openings, portrait_crop
 from .directions import ONE_SIDE, OTHER_SIDE, Directions, published
@@ -95,7 +95,7 @@ class LivePortraitPortrait:
             height=self.picture.shape[0],
             width=self.picture.shape[1],
         )
-        return stitch_faces(self.picture[None], crops)[0][0]
+        return stitched_pictures(self.picture[None], crops)[0]
 
 
 class LivePortrait:

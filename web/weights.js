@@ -141,7 +141,9 @@ class WeightsDialog {
     const open = this.sections.filter((s) => !s.agree.checked && s.files.some((file) => files.includes(file)));
     const megabytes = files.reduce((sum, file) => sum + (file.bytes ?? 0), 0) / 1e6;
     this.get.disabled = !files.length || open.length > 0;
-    this.get.textContent = files.length ? `Get ${files.length} file(s), ${megabytes.toFixed(0)} MB` : "Get";
+    const unknown = files.filter((file) => !file.bytes).length;
+    const more = unknown ? ` and ${unknown} of unknown size` : "";
+    this.get.textContent = files.length ? `Get ${files.length} file(s), ${megabytes.toFixed(0)} MB${more}` : "Get";
     this.said.textContent = files.length && open.length ? "Agree to the licence above the files you chose." : "";
     this.filter();
   }

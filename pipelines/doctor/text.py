@@ -1,4 +1,4 @@
-"""An examination as people read it: first what can be done, last what to do."""
+"""An examination as people read it: first whether all is well and what can be done, last what to do."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from typing import Any
 
 def as_text(found: Mapping[str, Any]) -> str:
     """The lines of an `examine` answer."""
-    return "\n".join([*_machine(found), "", *_abilities(found), "", *_files(found), *_findings(found)])
+    return "\n".join([_verdict(found), *_machine(found), "", *_abilities(found), "", *_files(found), *_findings(found)])
+
+
+def _verdict(found: Mapping[str, Any]) -> str:
+    """The first line: below a node the last ones are out of sight."""
+    counts = (
+        ("problems", "problem", "problems"),
+        ("conflicts", "pack in the way", "packs in the way"),
+        ("notes", "thing worth tidying", "things worth tidying"),
+    )
+    counted = [f"{len(found[key])} {one if len(found[key]) == 1 else many}" for key, one, many in counts if found[key]]
+    return f"{', '.join(counted)}: see the end" if counted else "All is well"
 
 
 def _machine(found: Mapping[str, Any]) -> list[str]:

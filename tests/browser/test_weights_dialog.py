@@ -40,7 +40,7 @@ def test_the_button_fetches_after_agreement_and_says_what_went_wrong(
         page = Page(browser, comfyui, nodes_2=True)
         open_dialog(page)
         get = choose(page, RIGHT)
-        assert get.is_disabled()
+        assert get.is_disabled() and get.inner_text() == "Get 3 file(s), 196 MB and 1 of unknown size"
         assert "Agree to the licence" in page.tab.locator("dialog.likeness-weights footer").inner_text()
         assert mirror.asked == []
         for box in page.tab.locator("dialog.likeness-weights .terms input:visible").all():

@@ -62,7 +62,7 @@ def test_without_any_weights_everything_works_and_every_missing_file_says_how_to
     assert found["capabilities"]["hear speech"]["passed"][-1] == "Speech heads here: none."
     assert found["onnxruntime"]["providers"]["CPUExecutionProvider"] == "runs"
     text = as_text(found)
-    assert text.endswith("No problems found.")
+    assert text.startswith("All is well\nLikeness ") and text.endswith("No problems found.")
     for name, item in found["weights"].items():
         assert item["path"] is None
         assert item["command"] == f"./likeness fetch {name}"
@@ -120,6 +120,8 @@ def test_copies_misplaced_files_pointers_and_unfinished_downloads_are_worth_tidy
     assert "inswapper_128 (0.0 MB) is there 2 times" in notes
     assert f"{cut} has 0.0 MB, published are about 112 MB: it may be cut off" in "\n".join(found["problems"])
     assert "run `git lfs pull`" in "\n".join(found["problems"])
+    assert (len(found["problems"]), len(found["notes"])) == (2, 4)
+    assert as_text(found).startswith("2 problems, 4 things worth tidying: see the end\nLikeness ")
 
 
 def pack(folder: Path, name: str, source: str) -> None:

@@ -83,7 +83,7 @@ def _jitter(analysis: FaceAnalysis) -> list[Figure]:
 
 
 def _flicker(analysis: FaceAnalysis) -> list[Figure]:
-    """How much the edge of the swap trembles, beside the same place of the clip before."""
+    """How much the edge of the swap and the face inside it tremble, beside the same place of the clip before."""
     zoomed = {name: clip_of([(_swaying(name, k),) for k in range(36)], [4] * 36, 0.004) for name in photos()}
     acts = [frame.picture for frame in watch_video(SAMPLES / "grace_hopper_acts.mp4", TorchRuntime().progress)]
     clips = [
@@ -91,10 +91,12 @@ def _flicker(analysis: FaceAnalysis) -> list[Figure]:
         ("another one", "astronaut", list(zoomed["hopper"].frames)),
         ("the sample clip, acting", "astronaut", acts),
     ]
-    return [
-        Figure(f"flicker ratio at the mask's edge: {title}", flicker_ratio(analysis, source, frames), 1.1, unit="x")
-        for title, source, frames in clips
-    ]
+    figures: list[Figure] = []
+    for title, source, frames in clips:
+        edge, inside = flicker_ratios(analysis, source, frames)
+        figures.append(Figure(f"flicker ratio at the mask's edge: {title}", edge, 1.1, unit="x"))
+        figures.append(Figure("trembling of the face inside it, in px against the clip's own", inside, 1.1, unit="x"))
+    return figures
 
 
 def _swaying(name: str, step: int) -> Placed:
@@ -102,11 +104,12 @@ def _swaying(name: str, step: int) -> Placed:
     return Placed(name, 310 + 80 * sway, 180, 190 + 40 * sway, 10 * turn)
 
 
-def flicker_ratio(analysis: FaceAnalysis, source: str, frames: Sequence[Tensor]) -> float:
-    """Flicker of a swapped clip at the edge of what was changed, in that of the clip itself.
+def flicker_ratios(analysis: FaceAnalysis, source: str, frames: Sequence[Tensor]) -> tuple[float, float]:
+    """Flicker of a swapped clip in that of the clip itself: at the edge of what was changed, and inside of it in px.
 
     Both are seen in face coordinates, where a face that only moves stands still. Concretely the mean over edge and
-    frames of |x(t) - (x(t - 1) + x(t + 1)) / 2|, which a steady change does not raise.
+    frames of |x(t) - (x(t - 1) + x(t + 1)) / 2|, which a steady change does not raise; inside divided by the mean size
+    of the gradient, because the same tremble shows the more the richer in detail a face is.
     """
     registry = Registry(TorchRuntime())
     identity, _ = build_identity(analysis, [photos()[source]], source, "")
@@ -117,8 +120,10 @@ def flicker_ratio(analysis: FaceAnalysis, source: str, frames: Sequence[Tensor])
         processor.push(Frame(picture, k, k / 25))
     processor.finish()
     given, swapped = _in_face(seen.frames, [one.picture for one in seen.frames]), _in_face(seen.frames, seen.changed)
-    edge = _edge(given, swapped)
-    return float(_trembling(swapped)[:, edge].mean() / _trembling(given)[:, edge].mean())
+    edge, inside = _edge(given, swapped)
+    at_edge = _trembling(swapped)[:, edge].mean() / _trembling(given)[:, edge].mean()
+    within = [_trembling(clip)[:, inside].mean() / _gradient(clip)[:, inside].mean() for clip in (swapped, given)]
+    return float(at_edge), float(within[0] / within[1])
 
 
 def _in_face(frames: Sequence[TrackedFrame], pictures: Sequence[Tensor]) -> Tensor:
@@ -145,14 +150,21 @@ class Seen:
         return changed
 
 
-def _edge(given: Tensor, swapped: Tensor) -> Tensor:
-    """(S, S) bool: within a few px of where the change ends."""
+def _edge(given: Tensor, swapped: Tensor) -> tuple[Tensor, Tensor]:
+    """(S, S) bool twice: within a few px of where the change ends, and further inside."""
     often = ((swapped - given).abs().amax(-1) > CHANGED).float().mean(0)
     face = F.avg_pool2d(often[None, None], 5, 1, 2) > 0.5
     near, far = (F.max_pool2d(part.float(), 2 * EDGE + 1, 1, EDGE) > 0 for part in (face, ~face))
-    return (near & far)[0, 0]
+    return (near & far)[0, 0], ~far[0, 0]
 
 
 def _trembling(clip: Tensor) -> Tensor:
     """(T - 2, S, S) of (T, S, S, 3)."""
     return (clip[1:-1] - (clip[:-2] + clip[2:]) / 2).abs().mean(-1)
+
+
+def _gradient(clip: Tensor) -> Tensor:
+    """(T, S, S) of (T, S, S, 3): mean size of the differences across and down, per px."""
+    across = (clip[:, :, 2:] - clip[:, :, :-2]).abs().mean(-1) / 2
+    down = (clip[:, 2:] - clip[:, :-2]).abs().mean(-1) / 2
+    return (F.pad(across, (1, 1)) + F.pad(down, (0, 0, 1, 1))) / 2

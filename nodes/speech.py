@@ -7,15 +7,13 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..pipelines.audio.backends import LISTENERS, listen
-from ..pipelines.audio.encoder import EncodedSpeech
-from ..pipelines.audio.encoder_features import features_of
+from ..pipelines.audio.encoder import EncoderListener
 from ..pipelines.audio.expressing import with_emotion
 from ..pipelines.audio.performance import EMOTION_CHOICES, NO_EMOTION, Acting, speech_to_motion
 from ..pipelines.audio.report import describe_heard
 from ..pipelines.audio.request import LANGUAGES
 from ..pipelines.audio.speech_head import SpeechHead
 from ..pipelines.audio.voice_emotion import CHOICES, FROM_VOICE, speech_emotion
-from ..pipelines.errors import InputError
 from ..pipelines.motion.motion import Motion
 from ..pipelines.motion.report import describe_motion
 from . import sockets
@@ -24,12 +22,14 @@ from .expression import fps_input, motion_output
 from .inputs import fraction
 from .reports import SHOWS_REPORT, report_output, shown
 from .sounds import Audio, audio_input, number_input, speech_in
+from .speech_head import encoded_speech, encoder_inputs
 
 CATEGORY = "Likeness/speech"
 
 
-def listening_inputs() -> list[io.Input]:
-    """How a node listens."""
+def listening_inputs(with_head: bool = False) -> list[io.Input]:
+    """How a node listens. with_head: it has the inputs of a speech head too."""
+    names = [listener.name for listener in LISTENERS if with_head or listener.name != EncoderListener.name]
     return [
         io.String.Input(
             "transcript",
@@ -48,11 +48,12 @@ def listening_inputs() -> list[io.Input]:
         ),
         io.Combo.Input(
             "backend",
-            options=["auto", *(listener.name for listener in LISTENERS)],
+            options=["auto", *names],
             default="auto",
             advanced=True,
             tooltip="auto takes the best one that has what it needs, and the report says why. phonemes hears the "
-            "sounds of speech. envelope hears loudness only, in any language.",
+            "sounds of speech. envelope hears loudness only, in any language."
+            + (" encoder hears with the speech head that is connected." if with_head else ""),
         ),
     ]
 
@@ -109,19 +110,10 @@ class SpeechToMotion(io.ComfyNode):
             **SHOWS_REPORT,
             inputs=[
                 audio_input("The voice, at any rate and with any channels; of 5.1 the centre counts."),
-                *listening_inputs(),
+                *listening_inputs(with_head=True),
                 *_acting_inputs(),
-                sockets.SpeechHead.Input(
-                    "speech_head",
-                    optional=True,
-                    tooltip="From Load Speech Head: hears the sounds through one of ComfyUI's audio encoders.",
-                ),
-                io.AudioEncoderOutput.Input(
-                    "encoded",
-                    optional=True,
-                    tooltip="From Audio Encoder Encode of the same sound, where the head has no encoder of its own.",
-                ),
                 number_input(),
+                *encoder_inputs(),
             ],
             outputs=[motion_output(), report_output()],
         )
@@ -135,24 +127,15 @@ class SpeechToMotion(io.ComfyNode):
         backend: str,
         number: int,
         speech_head: SpeechHead | None = None,
-        encoded: Any = None,
+        audio_encoder_output: Any = None,
         **acting: Any,
     ) -> io.NodeOutput:
         speech, several = speech_in(audio, number)
-        features = _features(speech_head, encoded)
-        heard = listen(speech, backend, transcript, language, features, ComfyRuntime().progress)
+        encoded = encoded_speech(speech_head, audio_encoder_output, number)
+        heard = listen(speech, backend, transcript, language, encoded, ComfyRuntime().progress)
         motion, acted = speech_to_motion(speech, heard, Acting(**acting))
         report = _report(several, describe_heard(heard), acted, describe_motion(motion))
         return io.NodeOutput(motion, report, ui=shown(report))
-
-
-def _features(head: SpeechHead | None, encoded: Any) -> EncodedSpeech | None:
-    """What an encoder and a head make of the sound, where they are connected."""
-    if head is None and encoded is not None:
-        raise InputError("An encoded sound needs a head that reads it: connect Load Speech Head, or disconnect it.")
-    if head is None:
-        return None
-    return EncodedSpeech(head, None if encoded is None else features_of(encoded))
 
 
 class SpeechEmotion(io.ComfyNode):

@@ -12,11 +12,13 @@ import torch
 from comfy_api.latest import io
 from numpy.typing import NDArray
 
+from ..pipelines.audio.encoder import EncodedSpeech
 from ..pipelines.audio.encoder_features import EncoderFeatures, features_of
 from ..pipelines.audio.speech import RATE_HZ
-from ..pipelines.audio.speech_head import Encode
+from ..pipelines.audio.speech_head import Encode, SpeechHead
 from ..pipelines.audio.speech_head_file import FOLDER as BELOW_MODELS
 from ..pipelines.audio.speech_head_file import load_speech_head
+from ..pipelines.errors import InputError
 from . import sockets
 from .reports import SHOWS_REPORT, report_output, shown
 
@@ -40,6 +42,38 @@ def encoding_with(audio_encoder: Any) -> Encode:
         return features_of(audio_encoder.encode_audio(waveform, RATE_HZ))
 
     return encode
+
+
+def encoder_inputs() -> list[io.Input]:
+    """What a node that listens needs to hear with an audio encoder."""
+    return [
+        sockets.SpeechHead.Input(
+            "speech_head",
+            optional=True,
+            tooltip="From Load Speech Head: the speech is heard with an audio encoder of ComfyUI, in the language that "
+            "the head was trained on. Without, with what comes along.",
+        ),
+        io.AudioEncoderOutput.Input(
+            "audio_encoder_output",
+            optional=True,
+            tooltip="From Audio Encoder Encode with the same AUDIO, where Load Speech Head has no encoder connected. "
+            "The whole sound at once: whisper hears 30 s.",
+        ),
+    ]
+
+
+def encoded_speech(head: SpeechHead | None, output: Any, number: int) -> EncodedSpeech | None:
+    """What the listeners are told of these inputs. number: of the sound in the AUDIO.
+
+    Raises InputError when the encoder's output comes without a head, or is none.
+    """
+    if head is None:
+        if output is not None:
+            raise InputError(
+                "An audio encoder's output is connected and nothing that reads it: connect Load Speech Head too."
+            )
+        return None
+    return EncodedSpeech(head, None if output is None else features_of(output, number))
 
 
 class LoadSpeechHead(io.ComfyNode):

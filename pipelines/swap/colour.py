@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -143,12 +144,14 @@ def local_mean(values: Tensor, weights: Tensor, sigma_px: float) -> tuple[Tensor
     return grown[:, : size[0], : size[1]], overall
 
 
-def match_detail(source: Tensor, target: Tensor, skin: Tensor, seed: int = 0) -> Tensor:
+def match_detail(source: Tensor, target: Tensor, skin: Tensor, grain: Callable[[], Tensor]) -> Tensor:
     """The source as crisp and as grainy as the target.
 
-    source, target: (3, h, w) in [0, 1], in one place. skin: (h, w) weights >= 0. Returns (3, h, w): the source with
-    the finest octave of its brightness strengthened, at most by 1.8, and with grain for what is still missing;
-    concretely the median of |fine| over the skin is brought to the target's. A crisper source stays as it is.
+    source, target: (3, h, w) in [0, 1], in one place. skin: (h, w) weights >= 0. grain: gives (h, w) of unit variance,
+    as `face_grain` does, where it is needed. Returns (3, h, w): the source with the finest octave of its brightness
+    strengthened, at most by 1.8, and with grain for what is still missing; concretely the median of |fine| over the
+    skin is brought to the target's, as far as grain of that variance does where it is softer than white noise. A
+    crisper source stays as it is.
     """
     fine = _fine(source.mean(0))
     where = skin[::2, ::2] > 0.5
@@ -160,8 +163,8 @@ def match_detail(source: Tensor, target: Tensor, skin: Tensor, seed: int = 0) ->
         return source
     boost = min(wanted / max(have, 1e-5), 1.8)
     missing = 1.48 * max(wanted**2 - (boost * have) ** 2, 0.0) ** 0.5
-    noise = torch.randn(fine.shape, generator=torch.Generator().manual_seed(seed)).to(source.device)
-    return source + ((boost - 1) * fine + min(missing, 0.03) * noise)
+    detail = (boost - 1) * fine
+    return source + (detail + min(missing, 0.03) * grain() if missing > 0 else detail)
 
 
 def _fine(grey: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from .colour import Tone, local_mean, match_detail, tone_maps, with_saturation
 from .drawing import Drawing, draw, window
 from .expression import ExpressionKeeper
 from .eyes import steer_irises
+from .face_grain import face_grain
 from .mask import face_alpha, shown_vertices, skin_maps
 from .options import SwapOptions
 from .reference import nearest_reference
@@ -122,19 +123,22 @@ def _compose(
     attributes = np.concatenate([drawing.source, drawing.target - drawing.new, inside, shown], 1)
     maps = drawing.maps(attributes, size, 2 if face_px > _HALF_FROM_PX else 1)
     source_x, source_y = torch.from_numpy(steer_irises(maps[:2].contiguous().numpy(), source, moved))
-    photo, scale = reduce_to(crop.permute(2, 0, 1).float().div_(255), _scale(source, moved))
+    enlarged = _scale(source, moved)
+    photo, scale = reduce_to(crop.permute(2, 0, 1).float().div_(255), enlarged)
     front = sample(photo, source_x, source_y, scale)
     y = torch.arange(size[0], dtype=torch.float32)[:, None]
     x = torch.arange(size[1], dtype=torch.float32)[None, :]
     back = sample(background, maps[2] + x, maps[3] + y)
-    front, keep = _as_lit(front, back, drawing, face_px)
+    front, keep = _as_lit(front, back, drawing, lambda: face_grain(source_x, source_y, enlarged), face_px)
     alpha = face_alpha(maps[4] - 2, maps[5], maps[6], keep) * options.strength
     levels = max(0, int(np.log2(max(face_px, 1) / 24)))
     mixed = (back + blend_bands(front - back, alpha, levels)).clamp_(0, 1)
     return mixed, ((maps[4] - 1) / 0.2).clamp_(0, 1)
 
 
-def _as_lit(front: Tensor, back: Tensor, drawing: Drawing, face_px: float) -> tuple[Tensor, Tensor]:
+def _as_lit(
+    front: Tensor, back: Tensor, drawing: Drawing, grain: Callable[[], Tensor], face_px: float
+) -> tuple[Tensor, Tensor]:
     """The source's texture (3, h, w) with the target's light, tone and detail, and where the source may show (h, w)."""
     size = (front.shape[1], front.shape[2])
     small = min(1.0, _SMALL_FACE_PX / max(face_px, 1.0))
@@ -151,7 +155,7 @@ def _as_lit(front: Tensor, back: Tensor, drawing: Drawing, face_px: float) -> tu
     lit = front * grown[:3] + grown[3:6]
     if tone.saturation < 0.99:
         lit = with_saturation(lit, _grow(tone.centre, size), tone.saturation)
-    return match_detail(lit, back, grown[7]).clamp_(0, 1), grown[6]
+    return match_detail(lit, back, grown[7], grain).clamp_(0, 1), grown[6]
 
 
 def _scale(source: FloatArray, moved: FloatArray) -> float:

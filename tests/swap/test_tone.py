@@ -12,6 +12,7 @@ from likeness.pipelines.swap.colour import (
     tone_maps,
     with_saturation,
 )
+from likeness.pipelines.swap.face_grain import face_grain
 
 
 def picture(colour, size=48, noise=0.02, seed=0):
@@ -67,17 +68,42 @@ def test_hair_is_less_like_skin_than_skin():
 
 
 def test_a_soft_source_gets_the_targets_grain_and_a_crisp_one_stays():
-    skin = torch.ones(96, 96)
+    skin, grain = torch.ones(96, 96), torch.randn(96, 96, generator=torch.Generator().manual_seed(2))
     soft, grainy = picture((0.6, 0.5, 0.4), 96, 0.001), picture((0.6, 0.5, 0.4), 96, 0.02, seed=1)
-    matched = match_detail(soft, grainy, skin)
+    matched = match_detail(soft, grainy, skin, lambda: grain)
     spread = (matched - matched.mean((1, 2), keepdim=True)).std()
     assert 0.015 < float(spread) < 0.025
-    assert torch.equal(match_detail(grainy, soft, skin), grainy)
+    assert torch.equal(match_detail(grainy, soft, skin, lambda: grain), grainy)
 
 
-def test_grain_is_the_same_in_every_run():
-    skin, soft, grainy = torch.ones(64, 64), picture((0.6, 0.5, 0.4), 64, 0.001), picture((0.6, 0.5, 0.4), 64, 0.02)
-    assert torch.equal(match_detail(soft, grainy, skin), match_detail(soft, grainy, skin))
+def places(size, scale, shift=0.0):
+    """Where pixels of a face of this scale lie in its crop, after it moved by `shift` px of the picture."""
+    steps = (torch.arange(float(size)) - shift) / scale
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    return x + 40, y + 60
+
+
+@pytest.mark.parametrize("scale", [0.3, 0.5, 0.71, 1.0, 1.6, 3.9])
+def test_grain_has_unit_variance_at_every_size_of_the_face(scale):
+    grain = face_grain(*places(300, scale), scale)
+    assert grain.shape == (300, 300) and float(grain.std()) == pytest.approx(1.0, abs=0.12)
+    assert float(grain.mean()) == pytest.approx(0.0, abs=0.05)
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.8, 1.3])
+def test_grain_moves_with_the_face(scale):
+    still = face_grain(*places(120, scale), scale)
+    by_three = face_grain(*places(120, scale, 3.0), scale)
+    assert torch.allclose(still[:-3, :-3], by_three[3:, 3:], atol=2e-3)
+    by_a_part = face_grain(*places(120, scale, 0.3), scale)
+    assert float(torch.corrcoef(torch.stack([still.ravel(), by_a_part.ravel()]))[0, 1]) > 0.75
+
+
+@pytest.mark.parametrize("edge", [0.5**1.5, 0.5**0.5, 2**0.5])
+def test_grain_does_not_jump_when_a_face_grows(edge):
+    x, y = places(120, edge)
+    before, after = face_grain(x, y, edge * 0.9999), face_grain(x, y, edge * 1.0001)
+    assert float((after - before).abs().max()) < 0.01
 
 
 def test_a_blur_keeps_a_constant_inside_and_sums_to_one():

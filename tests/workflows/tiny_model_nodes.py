@@ -8,6 +8,7 @@ import sys
 import zlib
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from comfy_api.latest import ComfyExtension, io
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "render").resolve()))
 import tiny_models
+from comfy.audio_encoders.audio_encoders import AudioEncoderModel
 from tiny_text import TinyClip, clip_vision
 
 KINDS = ("SD1.5", "SDXL", "FLUX")
@@ -184,6 +186,36 @@ class FaceParser(io.ComfyNode):
         return io.NodeOutput(sys.modules[name].load_parser(registry, parser))
 
 
+class AudioEncoder(io.ComfyNode):
+    """ComfyUI's own wav2vec2 or whisper, small and with random numbers that are the same every time."""
+
+    CONFIGS: ClassVar = {
+        "wav2vec2": {
+            **{"model_type": "wav2vec2", "embed_dim": 96, "num_heads": 4, "num_layers": 2},
+            **{"conv_norm": False, "conv_bias": False, "do_normalize": False, "do_stable_layer_norm": False},
+        },
+        "whisper": {"model_type": "whisper3", "n_audio_state": 96, "n_audio_head": 4, "n_audio_layer": 2},
+    }
+
+    @classmethod
+    def define_schema(cls):
+        kind = io.Combo.Input("kind", options=list(cls.CONFIGS))
+        return io.Schema(
+            node_id="LikenessTestAudioEncoder", category="testing", inputs=[kind], outputs=[io.AudioEncoder.Output()]
+        )
+
+    @classmethod
+    def execute(cls, kind):
+        encoder = AudioEncoderModel(dict(cls.CONFIGS[kind]))
+        random = torch.Generator().manual_seed(0)
+        for name, parameter in encoder.model.named_parameters():
+            scale = 1 / math.sqrt(max(parameter[0].numel(), 1)) if parameter.ndim > 1 else 0.0
+            parameter.data = (torch.randn(parameter.shape, generator=random) * scale).to(parameter.dtype)
+            if name.endswith("norm.weight"):
+                parameter.data.fill_(1)
+        return io.NodeOutput(encoder)
+
+
 class LivePortrait(io.ComfyNode):
     """LivePortrait whose picture follows its keypoints, without its files."""
 
@@ -203,7 +235,7 @@ class LivePortrait(io.ComfyNode):
 
 class TinyModels(ComfyExtension):
     async def get_node_list(self):
-        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser, LivePortrait]
+        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser, AudioEncoder, LivePortrait]
 
 
 async def comfy_entrypoint():

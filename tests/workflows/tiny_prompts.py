@@ -9,6 +9,9 @@ Prompt = dict[str, dict[str, Any]]
 #: Choice in Load Face Analysis → the recogniser that stands in for its.
 RECOGNISERS = {"antelopev2": "arcface_glintr100", "buffalo_l": "arcface_w600k_r50", "arc2face": "arcface_arc2face"}
 
+#: The speech head that a workflow names, trained for ComfyUI's large wav2vec2; the tests' is for their tiny one.
+HEAD = "wav2vec2_large_english"
+
 #: Files that the workflows of adapters name and a fresh ComfyUI has not.
 NAMED_FILES = (
     "checkpoints/v1-5-pruned-emaonly-fp16.safetensors",
@@ -21,6 +24,8 @@ NAMED_FILES = (
     "controlnet/instantid/diffusion_pytorch_model.safetensors",
     "controlnet/control_v2p_sd15_mediapipe_face.safetensors",
     "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
+    "audio_encoders/wav2vec2_large_english_fp16.safetensors",
+    f"likeness/speech_heads/{HEAD}.safetensors",
 )
 #: Files of adapters that they name.
 ADAPTER_FILES = (
@@ -62,6 +67,8 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {"kind": kind}, **meta}
     elif name == "CLIPVisionLoader":
         prompt[key] = {"class_type": "LikenessTestClipVision", "inputs": {"width": 1280}, **meta}
+    elif name == "AudioEncoderLoader":
+        prompt[key] = {"class_type": "LikenessTestAudioEncoder", "inputs": {"kind": "wav2vec2"}, **meta}
     elif name == "LikenessLoadLivePortrait":
         prompt[key] = {"class_type": "LikenessTestLivePortrait", "inputs": {}, **meta}
     elif name == "LikenessLoadFaceParser":

@@ -12,6 +12,7 @@ from ..pipelines.audio.performance import Acting, speech_to_motion
 from ..pipelines.identity.backends import load_embedded_analysis
 from ..pipelines.registry import Registry
 from ..pipelines.runtime import TorchRuntime
+from . import talking_memory
 from .expression import PORTRAITS, Sitter
 from .figure import Figure
 from .librivox import SpokenClip, spoken_clips
@@ -35,7 +36,7 @@ def measure() -> list[Figure]:
     for name, sitter in sitters.items():
         figures += _portrait_figures(sitter, clips, *_SITTERS[name])
     figures += _listened_figures(sitters["grace_hopper.jpg"], clips, heard)
-    return figures
+    return [*figures, *talking_memory.figures()]
 
 
 def _portrait_figures(sitter: Sitter, clips: list[SpokenClip], title: str, least: float) -> list[Figure]:

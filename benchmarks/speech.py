@@ -19,6 +19,7 @@ from .librivox import SpokenClip, spoken_clips
 from .pictures import read_picture
 from .swap_quality import SAMPLES
 from .talking import Talk, closed_share, correlation, frames_per_second, sync, talk
+from .talking_memory import talking_memory_figures
 from .threads import torch_threads
 
 #: Portrait -> what it is called here, and the least correlation of its lips with what drives them.
@@ -37,6 +38,7 @@ def measure() -> list[Figure]:
     for name, sitter in sitters.items():
         figures += _portrait_figures(sitter, clips, *_SITTERS[name])
     figures += _listened_figures(sitters["grace_hopper.jpg"], clips, heard)
+    figures += talking_memory_figures()
     del model
     return figures
 

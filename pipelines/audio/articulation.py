@@ -55,7 +55,7 @@ _NARROW, _DRAWN = 0.22, 0.72
 _HELD_S, _RELAX_S, _READY_S = 0.5, 0.7, 0.25
 
 #: What the widest opening that loudness tells of does to the mouth.
-_LOUD = {"jawOpen": 0.28, "mouthUpperUp": 0.10, "mouthLowerDown": 0.18}
+_LOUD = {"jawOpen": 0.22, "mouthUpperUp": 0.08, "mouthLowerDown": 0.15}
 
 #: From this trust on a phone counts fully; below, the loudness takes over, eased over this time.
 _TRUSTED, _EASED_S = 0.4, 0.04

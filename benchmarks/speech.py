@@ -29,7 +29,7 @@ _SITTERS = {"astronaut.png": ("smiling portrait", 0.85), "grace_hopper.jpg": ("c
 
 @torch_threads(1)
 def measure() -> list[Figure]:
-    """All figures of speech to motion."""
+    """All figures of speech to motion: listening, acting, rendered lips, memory."""
     clips = spoken_clips()
     model = english_model()  # read once, as a graph that runs again would not
     heard = [listen(clip.speech) for clip in clips]

@@ -65,7 +65,7 @@ def _portrait() -> tuple[Tensor, Face]:
 
 def _make(picture: Tensor, face: Face, samples: np.ndarray) -> None:
     """A talking portrait with sound, as the nodes make it."""
-    speech = Speech(samples.astype(np.float32))
+    speech = Speech(np.asarray(samples, np.float32))
     motion, _ = speech_to_motion(speech, listen(speech), Acting())
     renderer = renderer_named("mesh").load(Registry(TorchRuntime()))
     shows = Performance(renderer, picture, [face], [motion], 1.0, BLENDSHAPE_NAMES)

@@ -22,6 +22,7 @@ from ..pipelines.audio.heard import ARPABET, SILENCE, STEPS_HZ, Heard, Phone
 from ..pipelines.audio.pitch import loudness_db
 from ..pipelines.audio.speech import RATE_HZ, Speech
 from ..pipelines.errors import LikenessError
+from ..pipelines.face import as_float_array
 
 _PACKAGE = "pocketsphinx==5.1.1"
 _SHA256 = "675778b309a22dfc9b7d37f7621976bba491d2a5f8c59696bd77fd6d07271355"
@@ -54,8 +55,8 @@ def _read(path: Path) -> SpokenClip:
     with wave.open(str(path)) as file:
         if (file.getframerate(), file.getnchannels(), file.getsampwidth()) != (RATE_HZ, 1, 2):
             raise LikenessError(f"{path} is not the known clip: 16 kHz, one channel, 16 bits. Delete {path.parent}.")
-        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16).astype(np.float32) / 32768
-    speech = Speech(samples)
+        samples = np.frombuffer(file.readframes(file.getnframes()), np.int16)
+    speech = Speech(as_float_array(samples / 32768))
     record = json.loads(path.with_name(f"{path.stem}.phone.json").read_text(encoding="utf-8"))
     text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
     return SpokenClip(path.stem[-4:], speech, text, _truth(record, speech))
@@ -76,7 +77,7 @@ def _truth(record: dict[str, list[dict[str, list[dict[str, float | str]]]]], spe
     if end < speech.duration_s - 1e-6:
         phones.append(Phone(SILENCE, end, speech.duration_s))
     # nothing here asks the truth how loud it is, but a value has to be there
-    loud = np.clip((loudness_db(speech) + 50) / 30, 0, 1)
+    loud = as_float_array(np.clip((loudness_db(speech) + 50) / 30, 0, 1))
     assert len(loud) == max(round(speech.duration_s * STEPS_HZ), 1)
     return Heard(speech.duration_s, tuple(phones), loud, 1.0, "truth")
 

@@ -166,6 +166,26 @@ def _onnx() -> bytes:
     return b"\x08\x08\x3a" + bytes([len(graph)]) + graph
 
 
+def _speakers(path: Path) -> object:
+    import torch
+
+    turns = load("audio.speakers", "turns_from_text")(path.read_text("utf-8", "replace"))
+    names = load("audio.speakers", "speakers_of")(turns)
+    return [load("audio.speakers", "sound_of")(torch.zeros(1, 80_000), 16_000, turns, name) for name in names]
+
+
+def _say(path: Path) -> object:
+    words = load("audio.spelling", "words_of")(path.read_text("utf-8", "replace"))
+    return [load("audio.letter_sounds", "sounds_of")(word) for word in words]
+
+
+_TURNS = b"SPEAKER a 1 0.5 1.25 <NA> <NA> Ben <NA> <NA>\n0:00-0:02.5 Anna\n1.5\t2.75\tBen\n# note\n"
+_CAPTIONS = b"WEBVTT\n\n00:00:00.000 --> 00:00:02.500\n<v Anna>Hello\n\n1\n00:02,6 --> 00:04,0 align:left\nBen: Hi\n"
+_TRANSCRIPT = (
+    "Mr. Smith paid $3.50 & £1,000,000 on the 21st, in 1984; the BBC's naïve 007 said 12.5% — it's 9s.".encode()
+)
+
+
 def _from_text(path: Path) -> object:
     return load("safety.statement", "from_json")(path.read_text("utf-8", "replace"))
 
@@ -192,5 +212,8 @@ READERS: dict[str, Reader] = {
     ),
     "video_frames": Reader(".mp4", _watch, _video),
     "video_sent": Reader(".mp4", _send, _video),
+    "speaker_track": Reader(".txt", _speakers, lambda: _TURNS),
+    "captions": Reader(".vtt", _speakers, lambda: _CAPTIONS),
+    "transcript": Reader(".txt", _say, lambda: _TRANSCRIPT),
     "statement": Reader(".json", _from_text, _statement_text),
 }

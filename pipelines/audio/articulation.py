@@ -43,6 +43,9 @@ _MEETING_S, _PARTING_S = 0.07, 0.035
 _PARTING = {"jawOpen": 1.0, "mouthUpperUp": 0.15, "mouthLowerDown": 0.35, "mouthFunnel": 0.27}
 _PUCKERED = 0.6
 
+#: How much of a funnel becomes a pucker when the lips close.
+_SHUT_FUNNEL = 0.4
+
 #: Below this parting lips also draw together, by up to `_DRAWN`: a mouth that is open at rest talks with lips that
 #: nearly meet. What parts them grows by as much, so that a mouth that is closed at rest opens as far as ever.
 _NARROW, _DRAWN = 0.22, 0.72
@@ -222,6 +225,10 @@ def _as_blendshapes(shapes: NDArray[np.float64], closed: NDArray[np.float64], dr
     for column, name in enumerate(CHANNELS):
         parted += _PARTING.get(name, 0.0) * shapes[:, column]
     narrow = _DRAWN * drawn * (1 - np.clip(parted / _NARROW, 0, 1))
+    # lips that are shut round by pushing forward: a funnel is open
+    funnel, pucker = CHANNELS.index("mouthFunnel"), CHANNELS.index("mouthPucker")
+    shapes[:, pucker] += _SHUT_FUNNEL * closed * shapes[:, funnel]
+    shapes[:, funnel] *= 1 - closed
     for column, name in enumerate(CHANNELS):
         values = shapes[:, column] / (1 - narrow) if name in _PARTING else shapes[:, column]
         out[:, list(arkit_columns(name))] = values[:, None]

@@ -62,7 +62,7 @@ class Acting:
     blink_every_s: float = 4.0
     breath: float = 1.0
     emotion: str = NO_EMOTION
-    emotion_strength: float = 0.7
+    emotion_strength: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:

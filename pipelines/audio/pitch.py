@@ -43,8 +43,7 @@ def loudness_db(speech: Speech) -> FloatArray:
     """(T,) dB against a full-scale square wave, at least `QUIETEST_DB`: the mean power of 25 ms around each step."""
     width = round(_LOUD_S * RATE_HZ)
     out = [np.mean(windows**2, 1) for _, windows in _windows(speech.samples, RATE_HZ, width, step_count(speech))]
-    floor = 10 ** (QUIETEST_DB / 10)
-    return as_float_array(10 * np.log10(np.maximum(np.concatenate(out), floor)))
+    return as_float_array(np.maximum(10 * np.log10(np.maximum(np.concatenate(out), 1e-12)), QUIETEST_DB))
 
 
 def pitch_hz(speech: Speech) -> tuple[FloatArray, FloatArray]:

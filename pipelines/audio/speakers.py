@@ -15,7 +15,7 @@ from ..errors import InputError
 FADE_S = 0.01
 _LONGEST_LINE = 80
 
-_TIME = r"(?:(?:(\d+):)?(\d{1,3}):)?(\d+(?:[.,]\d+)?)"
+_TIME = r"(?:(?:(\d{1,5}):)?(\d{1,3}):)?(\d+(?:[.,]\d+)?)"
 _CUE = re.compile(rf"^{_TIME}\s*-->\s*{_TIME}(?:\s.*)?$")
 _PLAIN = re.compile(rf"^{_TIME}\s*(?:-|–|\s|,|;|to)\s*{_TIME}\s*[\s,;:]\s*(\S.*)$")
 _VOICE = re.compile(r"^<v(?:\.[^\s>]*)?\s+([^>]+)>")
@@ -122,7 +122,8 @@ def sound_of(waveform: Tensor, rate_hz: int, turns: Sequence[Turn], speaker: str
     fade = max(round(FADE_S * rate_hz), 1)
     slope = 0.5 - 0.5 * torch.cos(torch.pi * (torch.arange(fade, dtype=torch.float32) + 0.5) / fade)
     for turn in (turn for turn in turns if turn.speaker == speaker):
-        start, end = round(turn.start_s * rate_hz), round(turn.end_s * rate_hz)
+        # whatever lies far behind the end says no more than a second behind it
+        start, end = (round(min(time_s, count / rate_hz + 1) * rate_hz) for time_s in (turn.start_s, turn.end_s))
         if start >= count:
             raise InputError(
                 f"{turn.speaker} speaks from {turn.start_s:g} s to {turn.end_s:g} s, but the sound ends at "

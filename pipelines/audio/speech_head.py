@@ -15,7 +15,7 @@ from ..errors import InputError, WrongWeightsError
 from ..face import FloatArray, as_float_array
 from .encoder_features import GRIDS, EncoderFeatures, FrameGrid, require_same_sound
 from .heard import ARPABET, SILENCE, STEPS_HZ, Phone
-from .phone_path import best_path, phones_of
+from .phone_path import Stretch, best_path, phones_of
 from .progress import Watch, unwatched
 from .speech import RATE_HZ, Speech
 from .visemes import VISEME_OF_PHONE
@@ -129,9 +129,21 @@ class SpeechHead:
         quiet: NDArray[np.bool_] | None = None,
         watch: Watch = unwatched,
     ) -> tuple[Phone, ...]:
-        """The phones of a speech, without gaps from 0 to its end.
+        """The phones of a speech, without gaps from 0 to its end; their trust is that of `phones_along`.
 
-        The trust of each is the mean probability that it, or a phone that looks like it, is heard.
+        The arguments and what is raised are those of `step_logs`.
+        """
+        logs = self.step_logs(speech, features, quiet, watch)
+        return phones_along(best_path(logs, self.follows), logs, speech.duration_s)
+
+    def step_logs(
+        self,
+        speech: Speech,
+        features: EncoderFeatures | None = None,
+        quiet: NDArray[np.bool_] | None = None,
+        watch: Watch = unwatched,
+    ) -> FloatArray:
+        """(steps, 40) log-probability of each phone at each step of 10 ms of a speech.
 
         features: of the whole sound; None encodes it here piece by piece, whatever its length. quiet: (steps,) where
         there is nothing to hear, which is silence whatever the head says. watch: makes the progress bar. Raises
@@ -151,7 +163,7 @@ class SpeechHead:
         steps = on_steps(logs, self.card.grid, speech.duration_s)
         if quiet is not None:
             steps[quiet] = np.where(np.arange(len(ARPABET)) == ARPABET.index(SILENCE), 0, _IMPOSSIBLE)
-        return phones_of(best_path(steps, self.follows), np.exp(steps) @ _ALIKE, speech.duration_s)
+        return steps
 
     def log_probabilities(self, features: EncoderFeatures) -> FloatArray:
         """(T, 40) log-probability of each phone in each frame.
@@ -221,6 +233,14 @@ def on_steps(logs: FloatArray, grid: FrameGrid, duration_s: float) -> FloatArray
     below = np.minimum(place.astype(np.int64), max(len(logs) - 2, 0))
     above, share = np.minimum(below + 1, len(logs) - 1), (place - below)[:, None]
     return as_float_array((1 - share) * logs[below] + share * logs[above])
+
+
+def phones_along(path: tuple[Stretch, ...], logs: FloatArray, duration_s: float) -> tuple[Phone, ...]:
+    """A path through log-probabilities (steps, 40) as phones from 0 to the end.
+
+    The trust of each is the mean probability that it, or a phone that looks like it, is heard.
+    """
+    return phones_of(path, np.exp(logs) @ _ALIKE, duration_s)
 
 
 def mean_trust(phones: Sequence[Phone]) -> float:

@@ -20,6 +20,8 @@ MONEY = {"$": ("dollar", "cents"), "£": ("pound", "pence"), "€": ("euro", "ce
 SHORT = {"mr": "mister", "mrs": "missus", "dr": "doctor", "st": "saint", "vs": "versus", "etc": "etcetera"}
 #: Larger numbers are read digit by digit.
 MOST = 10**15
+#: Longer rows of digits are no amounts; Python makes no number of more than some thousand.
+_MOST_DIGITS = 1000
 
 _TOKEN = re.compile(
     r"(?P<money>[$£€])?(?P<number>\d+(?:,\d{3})+|\d+)(?P<part>\.\d+)?(?P<end>st|nd|rd|th|s)?(?![^\W\d_])"
@@ -59,6 +61,8 @@ def _word(word: str) -> str:
 
 
 def _amount(money: str | None, number: str, part: str | None, end: str | None) -> list[str]:
+    if len(number) > _MOST_DIGITS:
+        return _digits(number)
     if money:
         unit, cents = MONEY[money]
         words = [*number_words(int(number)), unit if int(number) == 1 and not part else f"{unit}s"]

@@ -121,10 +121,37 @@ def test_a_head_without_features_and_without_an_encoder_says_what_to_connect() -
 def test_auto_takes_the_encoder_when_a_head_is_connected_and_says_so() -> None:
     features = written([VOWEL] * 25 + [HISS] * 24, RATE_HZ)
     speech = Speech(np.full(RATE_HZ, 0.1, np.float32) * np.sin(np.arange(RATE_HZ, dtype=np.float32) / 5))
-    heard = listen(speech, features=EncodedSpeech(made_head(), features), transcript="as")
+    heard = listen(speech, features=EncodedSpeech(made_head(), features))
     assert heard.backend == "encoder" and [phone.name for phone in heard.phones] == ["AA", "S"]
-    assert "Listened by encoder" in heard.said[0] and any("transcript" in line for line in heard.said)
+    assert "Listened by encoder" in heard.said[0]
     assert heard.trust == 1.0 and mean_trust(heard.phones) > 0.4
+
+
+def said_as(phones: str) -> tuple[Speech, EncoderFeatures]:
+    """A loud second of which the features name these phones, 80 ms each."""
+    names = ["SIL"] * 4 + [name for name in phones.split() for _ in range(4)]
+    names += ["SIL"] * (99 - len(names))
+    sound = 0.1 * np.sin(np.arange(2 * RATE_HZ) / 5)
+    return Speech(sound.astype(np.float32)), written([ARPABET.index(name) for name in names], 2 * RATE_HZ)
+
+
+def test_a_transcript_corrects_what_was_misheard_and_only_where_it_fits() -> None:
+    pytest.importorskip("pocketsphinx", exc_type=ModuleNotFoundError)
+    speech, features = said_as("M AH D ER M EY K S B R EH D")  # a d where the mother has a dh
+    encoded = EncodedSpeech(made_head(), features)
+    told = listen(speech, "encoder", "Mother makes bread.", "en", encoded)
+    assert [one.name for one in told.phones if one.name != "SIL"] == "M AH DH ER M EY K S B R EH D".split()
+    assert any("Followed the transcript (3 of 3 words)" in line for line in told.said)
+    places = {one.name: one.start_s for one in told.phones[2:]}
+    assert places["DH"] == pytest.approx(0.2425, abs=0.01) and 0.27 <= places["ER"] < 0.33  # no d tells where dh ends
+    assert [places[name] for name in ("EY", "K", "D")] == pytest.approx([0.4825, 0.5625, 0.9625], abs=0.01)
+
+    freely = listen(speech, "encoder", "", "en", encoded)
+    assert [one.name for one in freely.phones][3] == "D" and not any("transcript" in line for line in freely.said)
+    other = listen(speech, "encoder", "Seven ships sail through the fog.", "en", encoded)
+    assert other.phones == freely.phones and any("does not fit the sound" in line for line in other.said)
+    foreign = listen(speech, "encoder", "Mother makes bread.", "other", encoded)
+    assert foreign.phones == freely.phones and any("only English can be followed" in line for line in foreign.said)
 
 
 def test_the_encoder_asked_for_without_a_head_is_an_error_and_auto_names_the_reason() -> None:

@@ -28,7 +28,7 @@ def test_a_file_that_broke_a_reader_is_now_read_or_refused(fuzz: Any, finding: P
 
 READ_WHOLE = (
     *("motion", "motion_csv", "motion_json", "weights", "torch_weights", "onnx", "zip", "png", "statement"),
-    *("speech_head", "video_frames", "video_sent"),
+    *("speech_head", "speaker_track", "captions", "video_frames", "video_sent"),
 )
 
 

@@ -16,6 +16,7 @@ from .expression import PORTRAITS, Sitter
 from .figure import Figure
 from .librivox import SpokenClip, spoken_clips
 from .pictures import read_picture
+from .speech_listening import listening_figures
 from .swap_quality import SAMPLES
 from .talking import Talk, closed_share, correlation, frames_per_second, sync, talk
 from .threads import torch_threads
@@ -31,7 +32,7 @@ def measure() -> list[Figure]:
     heard = [listen(clip.speech) for clip in clips]
     analysis = load_embedded_analysis(Registry(TorchRuntime()))
     sitters = {name: Sitter(analysis, read_picture(SAMPLES / name)) for name in PORTRAITS}
-    figures = [*_analysis_figures(clips)]
+    figures = [*listening_figures(), *_analysis_figures(clips)]
     for name, sitter in sitters.items():
         figures += _portrait_figures(sitter, clips, *_SITTERS[name])
     figures += _listened_figures(sitters["grace_hopper.jpg"], clips, heard)

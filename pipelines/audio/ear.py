@@ -12,13 +12,15 @@ from .cepstra import CEPSTRA, cepstra_of, with_changes
 from .certainty import Certainty, Evidence
 from .english_model import EnglishModel
 from .heard import ARPABET, SILENCE
-from .phone_loop import phone_posteriors
+from .phone_loop import backward, forward, silent_share
 from .phone_scores import Likelihoods, phone_scores, senone_likelihoods
 
 #: Powers of likelihoods and of the probabilities of English: neighbouring steps tell much the same, so that sums over
 #: paths would be far too sure at 1. Not critical: from 0.1 to 0.3 and from 0.5 to 1 the mouth curves of real English
 #: agree with those of aligned phones within 0.01.
 SOUND_SCALE, ENGLISH_SCALE = 0.15, 0.7
+#: From this certainty on, and up to one minus it, the other rules are not asked.
+CERTAIN = 0.98
 QUIET = ARPABET.index(SILENCE)
 #: Cepstral means are over steps of sound and half a second around; silence longer than that is no part of speech.
 AROUND_STEPS = 50
@@ -55,14 +57,24 @@ class Ear:
         features = with_changes(cepstra, self._mean(cepstra, sounding))
         likelihoods, levels = senone_likelihoods(self.model, features)
         scores = phone_scores(self.model, likelihoods, SOUND_SCALE)
-        english, english_log = phone_posteriors(scores, self._english, self.model.stay, QUIET)
-        free, free_log = phone_posteriors(scores, self._free, self.model.stay, QUIET)
-        certainty = self._evidence.weigh(english_log, free_log, levels, 1 - free[:, QUIET])
-        share = np.float32(certainty.english)
-        probabilities = share * english + (1 - share) * free
+        certainty, probabilities = self._probable(scores, levels)
         probabilities[~sounding] = 0
         probabilities[~sounding, QUIET] = 1
         return Piece(probabilities, likelihoods, certainty)
+
+    def _probable(self, scores: FloatArray, levels: FloatArray) -> tuple[Certainty, FloatArray]:
+        """How sure it is that English is spoken, and (T, P) the probabilities of phones by that much of its rules."""
+        stay = self.model.stay
+        english, english_log = forward(scores, self._english, stay, QUIET)
+        free, free_log = forward(scores, self._free, stay, QUIET)
+        certainty = self._evidence.weigh(english_log, free_log, levels, 1 - silent_share(free, QUIET))
+        share = np.float32(certainty.english)
+        if share > CERTAIN:
+            return certainty, backward(english, scores, self._english, stay)
+        probabilities = (1 - share) * backward(free, scores, self._free, stay)
+        if share > 1 - CERTAIN:
+            probabilities += share * backward(english, scores, self._english, stay)
+        return certainty, probabilities / probabilities.sum(1, keepdims=True)
 
     def _mean(self, cepstra: FloatArray, sounding: NDArray[np.bool_]) -> FloatArray:
         """(13,) of the sound so far."""

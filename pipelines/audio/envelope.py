@@ -13,8 +13,8 @@ from .speech import RATE_HZ, Speech
 
 #: Samples per step, and of the window around its middle: a window of 25 ms, as recognisers of speech use.
 HOP, WINDOW = RATE_HZ // STEPS_HZ, 400
-#: Steps worked on at once: a minute.
-BLOCK_STEPS = 6000
+#: Steps worked on at once: ten seconds.
+BLOCK_STEPS = 1000
 #: Vowels live here: the first formant tells how far the jaw is down (Fant, Acoustic Theory of Speech Production, 1960);
 #: below lies hum, above the hiss of s and sh, which is made with closed teeth.
 BAND_HZ = (200.0, 3500.0)

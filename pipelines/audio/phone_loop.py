@@ -10,6 +10,10 @@ import numpy as np
 
 from ..face import FloatArray
 
+#: Sums are brought back to 1 every so many steps. Scores are at least 1e-6 or so of the best of their step, so float32
+#: holds the products of some steps.
+RESCALED_STEPS = 4
+
 
 def phone_posteriors(
     scores: FloatArray, follows: FloatArray, stay: FloatArray, silence: int
@@ -20,43 +24,63 @@ def phone_posteriors(
     phone after. stay: (3, P) probability that a state lasts another step. silence: the phone before the first one.
     Returns (T, P), rows that sum to 1, and the logarithm of the sum over all paths.
     """
-    ahead, log_sum = _forward(scores, follows, stay, silence)
-    steps, _, count, _ = scores.shape
-    posteriors = np.empty((steps, count), np.float32)
-    # [phone, after, before]: by matrices, one per phone
-    into_last = np.ascontiguousarray(follows.transpose(1, 2, 0))
-    first, second, last = (np.ones((count, count), np.float32) for _ in range(3))
-    for step in range(steps - 1, -1, -1):
-        seen = ahead[step]
-        found = (seen[0] * first + seen[1] * second).sum(0) + (seen[2] * last).sum(1)
-        posteriors[step] = found / found.sum()
-        first, second, last = scores[step, 0] * first, scores[step, 1] * second, scores[step, 2] * last
-        first, second, last = (
-            first * stay[0] + second * (1 - stay[0]),
-            second * stay[1] + (1 - stay[1]) * (last[:, None] @ into_last)[:, 0].T,
-            last * stay[2][:, None] + first * (1 - stay[2])[:, None],
-        )
-        scale = 1 / max(first.max(), second.max(), last.max())
-        first, second, last = first * scale, second * scale, last * scale
-    return posteriors, log_sum
+    ahead, log_sum = forward(scores, follows, stay, silence)
+    return backward(ahead, scores, follows, stay), log_sum
 
 
-def _forward(scores: FloatArray, follows: FloatArray, stay: FloatArray, silence: int) -> tuple[FloatArray, float]:
-    """(T, 3, P, P) probability of each state after each step, and the logarithm of what all of them had together."""
-    ahead = np.zeros_like(scores)
+def forward(scores: FloatArray, follows: FloatArray, stay: FloatArray, silence: int) -> tuple[FloatArray, float]:
+    """Arguments as of `phone_posteriors`. Returns (T, 3, P, P), how likely each state is after each step among all
+    states up to a factor, and the logarithm of the sum over all paths."""
+    lasting, leaving = _spread(stay)
     out_of_second = np.ascontiguousarray(follows.transpose(1, 0, 2))
+    ahead = np.zeros_like(scores)
     ahead[0, 0, silence] = scores[0, 0, silence]
-    total = float(ahead[0].sum())
-    ahead[0] /= total
-    log_sum = np.log(total)
+    log_sum = 0.0
     for step in range(1, len(scores)):
-        first, second, last = ahead[step - 1]
-        now, score = ahead[step], scores[step]
-        now[0] = score[0] * (first * stay[0] + last * (1 - stay[2])[:, None])
-        now[1] = score[1] * (second * stay[1] + first * (1 - stay[0]))
-        entering = ((second * (1 - stay[1])).T[:, None] @ out_of_second)[:, 0]
-        now[2] = score[2] * (last * stay[2][:, None] + entering)
-        total = float(now.sum())
-        now /= total
-        log_sum += np.log(total)
-    return ahead, float(log_sum)
+        before, now = ahead[step - 1], ahead[step]
+        left = before * leaving
+        np.multiply(before, lasting, out=now)
+        now[0] += left[2]
+        now[1] += left[0]
+        now[2] += (left[1].T[:, None] @ out_of_second)[:, 0]
+        now *= scores[step]
+        if step % RESCALED_STEPS == 0:
+            total = float(now.sum())
+            now /= total
+            log_sum += np.log(total)
+    return ahead, float(log_sum + np.log(ahead[-1].sum()))
+
+
+def backward(ahead: FloatArray, scores: FloatArray, follows: FloatArray, stay: FloatArray) -> FloatArray:
+    """(T, P) probabilities of the phones, from what `forward` gave for the same other arguments."""
+    lasting, leaving = _spread(stay)
+    into_last = np.ascontiguousarray(follows.transpose(1, 2, 0))
+    steps, states, count, _ = scores.shape
+    found = np.empty((steps, count), np.float32)
+    behind = np.ones((states, count, count), np.float32)
+    for step in range(steps - 1, -1, -1):
+        seen = ahead[step] * behind
+        found[step] = (seen[0] + seen[1]).sum(0) + seen[2].sum(1)
+        reached = scores[step] * behind
+        behind = reached * lasting
+        behind[0] += leaving[0] * reached[1]
+        behind[1] += leaving[1] * (reached[2][:, None] @ into_last)[:, 0].T
+        behind[2] += leaving[2] * reached[0]
+        if step % RESCALED_STEPS == 0:
+            behind /= behind.max()
+    return found / found.sum(1, keepdims=True)
+
+
+def silent_share(ahead: FloatArray, silence: int) -> FloatArray:
+    """(T,) how likely silence is by the steps up to each one. ahead: of `forward`."""
+    silent = ahead[:, :2, :, silence].sum((1, 2)) + ahead[:, 2, silence].sum(1)
+    return silent / ahead.sum((1, 2, 3))
+
+
+def _spread(stay: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """(3, P, P) probabilities that a state lasts and that it is left, in the layout of the scores."""
+    count = stay.shape[1]
+    lasting = np.empty((len(stay), count, count), np.float32)
+    lasting[:2] = stay[:2, None]
+    lasting[2] = stay[2][:, None]
+    return lasting, 1 - lasting

@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..face import FloatArray
 from .ear import Ear
 from .english_model import INSTALL, english_model
 from .envelope import HOP, loudness_db, opening_of, silence_db
@@ -43,10 +45,18 @@ class PhonemesListener:
         pieces = windows(loudness)
         bar = watch(len(pieces))
         for start, stop in pieces:
-            piece = ear.hear(speech.samples[start * HOP : stop * HOP], sounding[start:stop])
-            story.tell(piece, start, stop == len(loudness))
-            share, likely = piece.certainty.share, np.einsum("tp,p->t", piece.probabilities, OPEN)
+            share, likely = _hear(ear, story, speech.samples[start * HOP : stop * HOP], sounding, (start, stop))
             opening[start:stop] = share * likely + (1 - share) * opening[start:stop]
             bar.update()
         said = story.said(request)
         return Heard(speech.duration_s, tuple(story.phones), opening, story.trust, self.name, said)
+
+
+def _hear(
+    ear: Ear, story: Story, samples: FloatArray, sounding: NDArray[np.bool_], steps: tuple[int, int]
+) -> tuple[float, FloatArray]:
+    """Hear a piece, and let go of all that is large before the next: how far likely phones count, how open they are."""
+    start, stop = steps
+    piece = ear.hear(samples, sounding[start:stop])
+    story.tell(piece, start, stop == len(sounding))
+    return piece.certainty.share, np.einsum("tp,p->t", piece.probabilities, OPEN)

@@ -46,12 +46,16 @@ def pronounced(words: Iterable[str], dictionary: Path) -> tuple[tuple[Word, ...]
 
 def _ways(wanted: set[str], dictionary: Path) -> dict[str, tuple[Sounds, ...]]:
     """Word -> its ways in the dictionary, those that are there."""
+    text = b"\n" + dictionary.read_bytes() if wanted else b""
     found = dict[str, tuple[Sounds, ...]]()
-    with dictionary.open(encoding="utf-8") as lines:
-        for line in lines:
-            entry, _, phones = line.partition(" ")
-            word = entry.partition("(")[0]
-            if word in wanted:
-                sounds = tuple(NUMBER[name] for name in phones.split())
-                found[word] = (*found.get(word, ()), sounds)
+    for word in wanted:
+        entry = b"\n" + word.encode()
+        begin, ways = text.find(entry + b" "), list[Sounds]()
+        # the variants word(2), word(3) stand in the lines behind it
+        while begin >= 0:
+            end = text.find(b"\n", begin + 1)
+            ways.append(tuple(NUMBER[name] for name in text[begin:end].decode("ascii").split()[1:]))
+            begin = end if text.startswith(entry + b"(", end) else -1
+        if ways:
+            found[word] = tuple(ways)
     return found

@@ -106,14 +106,15 @@ class PaintedEye:
 
 def painted_eyes(portrait: Portrait) -> tuple[PaintedEye, PaintedEye]:
     """Both eyes of a portrait, the one on the left of the picture first."""
-    left, right = (_eye(portrait, side) for side in (0, 1))
+    left, right = (painted_eye(portrait.pixels, portrait.landmarks, side) for side in (0, 1))
     return left, right
 
 
-def _eye(portrait: Portrait, side: int) -> PaintedEye:
-    points = portrait.landmarks[:, :2].astype(np.float64)
-    box = _box(portrait, points, side)
-    eye = portrait.pixels[:, box[1] : box[3], box[0] : box[2]]
+def painted_eye(pixels: Tensor, landmarks: FloatArray, side: int) -> PaintedEye:
+    """One eye of a picture (3, h, w) in [0, 1]; landmarks: (478, 3) px of it; side: 0 is left in the picture."""
+    points = landmarks[:, :2].astype(np.float64)
+    box = _box(pixels, points, side)
+    eye = pixels[:, box[1] : box[3], box[0] : box[2]]
     frame = eye_frame(points, side, np.array(box[:2]), (eye.shape[1], eye.shape[2]))
     gradient = frame.v[1, 0] - frame.v[0, 0], frame.v[0, 1] - frame.v[0, 0]
     y, x = np.mgrid[: eye.shape[1], : eye.shape[2]].astype(np.float64)
@@ -138,12 +139,12 @@ def _eye(portrait: Portrait, side: int) -> PaintedEye:
     )
 
 
-def _box(portrait: Portrait, points: NDArray[np.float64], side: int) -> tuple[int, int, int, int]:
+def _box(pixels: Tensor, points: NDArray[np.float64], side: int) -> tuple[int, int, int, int]:
     """x0, y0, x1, y1 px around the eye with skin on all sides."""
     around = points[list(ORBITS[side])]
     rim = 0.2 * float(np.ptp(around[:, 0]))
     low, high = np.floor(around.min(0) - rim).astype(int), np.ceil(around.max(0) + rim).astype(int) + 1
-    limit = np.array([portrait.pixels.shape[2], portrait.pixels.shape[1]])
+    limit = np.array([pixels.shape[2], pixels.shape[1]])
     low, high = np.clip(low, 0, limit - 2), np.clip(high, 2, limit)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
 

@@ -14,15 +14,18 @@ _OVERSHOOT = 1.5
 _REACH = 3.5
 
 
-def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> FloatArray:
+def steer_irises(
+    places: FloatArray, source: FloatArray, moved: FloatArray, blinks: tuple[float, float] = (0.0, 0.0)
+) -> FloatArray:
     """Where in the source to look for each pixel, such that its irises fall on the target's.
 
     places: (2, h, w) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the
-    crop. moved: (478, 3) px of the window. Returns the places: near each iris they are shifted by what brings the
+    crop. moved: (478, 3) px of the window. blinks: how far each eye is closed, 0 to 1, for a closed eye looks nowhere.
+    Returns the places: near each iris they are shifted by what brings the
     source's iris centre onto the pixel of the moved one, fading with the distance; lids and corners stay.
     """
     height, width = places.shape[1:]
-    for eye in EYES:
+    for eye, blink in zip(EYES, blinks, strict=True):
         corners = moved[list(eye.lids.corners), :2]
         middle, radius = moved[eye.iris, :2], _radius(moved, eye.iris, eye.iris_edge)
         x0, y0 = np.maximum(np.floor(middle - _REACH * radius), 0).astype(int)
@@ -35,7 +38,7 @@ def steer_irises(places: FloatArray, source: FloatArray, moved: FloatArray) -> F
             (1 - right) * places[:, line, column] + right * places[:, line, column + 1] for line in (row, row + 1)
         )
         shift = source[eye.iris, :2] - ((1 - down) * above + down * below)
-        shift = _OVERSHOOT * shift
+        shift = _OVERSHOOT * (1 - blink) * shift
         limit = 1.2 * _radius(source, eye.iris, eye.iris_edge)
         shift = shift * min(1.0, limit / max(float(np.linalg.norm(shift)), 1e-6))
         y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)

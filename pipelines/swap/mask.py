@@ -53,10 +53,11 @@ class SkinMaps:
     keep: Tensor
 
 
-def skin_maps(drawing: Drawing, front: Tensor, back: Tensor) -> SkinMaps:
+def skin_maps(drawing: Drawing, front: Tensor, back: Tensor, closed: tuple[float, float] = (0.0, 0.0)) -> SkinMaps:
     """Where skin lies in both pictures and where the source may show.
 
-    front, back: (3, h', w'), the source's texture and the target's picture in their common place, small.
+    front, back: (3, h', w'), the source's texture and the target's picture in their common place, small. closed: how
+    far each eye is covered by its lids, 0 to 1, the one on the left first.
     """
     skin = np.ones(468, dtype=np.float32)
     skin[list({*LIPS, *NOSTRILS, *BROWS[0], *BROWS[1], *ORBITS[0], *ORBITS[1]})] = 0
@@ -64,14 +65,17 @@ def skin_maps(drawing: Drawing, front: Tensor, back: Tensor) -> SkinMaps:
         skin[list(eye.lids.loop)] = 0
     skin[list(OVAL)] = 0
     plain = np.ones(468, dtype=np.float32)
-    plain[[*EYES[0].lids.loop, *EYES[1].lids.loop, *LIP_RINGS[-1].loop]] = 0
+    plain[list(LIP_RINGS[-1].loop)] = 0
+    for eye, blink in zip(EYES, closed, strict=True):
+        plain[list(eye.lids.lower)] = blink
+        plain[[*eye.lids.corners, *eye.lids.upper]] = _lid_skin(blink)
     rim = np.clip(1.5 - rings_from_oval(), 0, 1).astype(np.float32)
     attributes = np.stack(
         [
             drawing.vertices(skin, 0, 0, 0, 0),
             drawing.vertices(region(PLAIN_SKIN), 0, 0, 0, 0),
             drawing.vertices(region(_ABOVE_BROWS), 0, 0, 0, 1),
-            drawing.vertices(plain, 0, 0, 0, 1),
+            _with_lids(drawing.vertices(plain, *closed, 0, 1), closed),
             drawing.vertices(rim, 0, 0, 0, 1),
         ],
         1,
@@ -83,6 +87,20 @@ def skin_maps(drawing: Drawing, front: Tensor, back: Tensor) -> SkinMaps:
     wide = torch.stack([F.max_pool2d(covered[:1], 5, 1, 2)[0], F.max_pool2d(covered[1:], 3, 1, 1)[0]])
     fill, hair = smooth(wide[None], 1.0)[0].clamp(0, 1)
     return SkinMaps(skin_map * like_front, skin_map * like_back, plain_map, fill, 1 - hair)
+
+
+def _with_lids(values: FloatArray, closed: tuple[float, float]) -> FloatArray:
+    """Values of the vertices, at the upper edges of the eyes' openings as of the lids that come down from there."""
+    start = 468
+    for eye, blink in zip(EYES, closed, strict=True):
+        values[start : start + len(eye.lids.upper) + 2] = _lid_skin(blink)
+        start += len(eye.lids.loop)
+    return values
+
+
+def _lid_skin(blink: float) -> float:
+    """How much of what lies at the upper edge of an eye's opening is skin."""
+    return min(1.0, 4 * blink)
 
 
 def shown_vertices(drawing: Drawing, options: SwapOptions) -> FloatArray:

@@ -17,6 +17,7 @@ from ..identity.identity import Identity
 from ..identity.net_blendshapes import BlendshapeNetwork
 from ..registry import Registry
 from ..stitch.pyramid import blend_bands
+from .blinks import Blinks, blinks_of, held_open, with_lids
 from .colour import Tone, local_mean, match_detail, tone_maps, with_saturation
 from .drawing import Drawing, draw, window
 from .expression import ExpressionKeeper
@@ -96,8 +97,11 @@ def swap_face(
     moved = transfer_shape(source, target, options.shape * options.strength)
     if options.shape * options.strength > 0:
         moved = expression.keep(moved, target)
+    blinks = blinks_of(source, target)
+    moved = held_open(moved, source, blinks)
+    photo = with_lids(identity.crops[reference].permute(2, 0, 1).float().div_(255), source, blinks)
     drawing = draw(source, target, moved, y1 - y0)
-    pixels, mask = _compose(background, identity.crops[reference], drawing, source, moved, options)
+    pixels, mask = _compose(background, photo, drawing, source, moved, blinks, options)
     return SwappedFace(pixels, mask, x0, y0)
 
 
@@ -113,7 +117,13 @@ def dense_landmarks(face: Face) -> FloatArray:
 
 
 def _compose(
-    background: Tensor, crop: Tensor, drawing: Drawing, source: FloatArray, moved: FloatArray, options: SwapOptions
+    background: Tensor,
+    photo: Tensor,
+    drawing: Drawing,
+    source: FloatArray,
+    moved: FloatArray,
+    blinks: Blinks,
+    options: SwapOptions,
 ) -> tuple[Tensor, Tensor]:
     """The finished window (3, h, w) and where it may differ from the picture (h, w)."""
     size = (background.shape[1], background.shape[2])
@@ -122,14 +132,14 @@ def _compose(
     shown = shown_vertices(drawing, options)
     attributes = np.concatenate([drawing.source, drawing.target - drawing.new, inside, shown], 1)
     maps = drawing.maps(attributes, size, 2 if face_px > _HALF_FROM_PX else 1)
-    source_x, source_y = torch.from_numpy(steer_irises(maps[:2].contiguous().numpy(), source, moved))
+    source_x, source_y = torch.from_numpy(steer_irises(maps[:2].contiguous().numpy(), source, moved, blinks))
     enlarged = _scale(source, moved)
-    photo, scale = reduce_to(crop.permute(2, 0, 1).float().div_(255), enlarged)
+    photo, scale = reduce_to(photo, enlarged)
     front = sample(photo, source_x, source_y, scale)
     y = torch.arange(size[0], dtype=torch.float32)[:, None]
     x = torch.arange(size[1], dtype=torch.float32)[None, :]
     back = sample(background, maps[2] + x, maps[3] + y)
-    front, keep = _as_lit(front, back, drawing, lambda: face_grain(source_x, source_y, enlarged), face_px)
+    front, keep = _as_lit(front, back, drawing, blinks, lambda: face_grain(source_x, source_y, enlarged), face_px)
     alpha = face_alpha(maps[4] - 2, maps[5], maps[6], keep) * options.strength
     levels = max(0, int(np.log2(max(face_px, 1) / 24)))
     mixed = (back + blend_bands(front - back, alpha, levels)).clamp_(0, 1)
@@ -137,14 +147,14 @@ def _compose(
 
 
 def _as_lit(
-    front: Tensor, back: Tensor, drawing: Drawing, grain: Callable[[], Tensor], face_px: float
+    front: Tensor, back: Tensor, drawing: Drawing, blinks: Blinks, grain: Callable[[], Tensor], face_px: float
 ) -> tuple[Tensor, Tensor]:
     """The source's texture (3, h, w) with the target's light, tone and detail, and where the source may show (h, w)."""
     size = (front.shape[1], front.shape[2])
     small = min(1.0, _SMALL_FACE_PX / max(face_px, 1.0))
     small_size = (max(4, round(size[0] * small)), max(4, round(size[1] * small)))
     front_small, back_small = _shrink(front, small_size), _shrink(back, small_size)
-    skin = skin_maps(drawing, front_small, back_small)
+    skin = skin_maps(drawing, front_small, back_small, blinks)
     sigma = _LIGHT_SIGMA * face_px * small
     plain, _ = local_mean(front_small, skin.source, sigma)
     front_small = torch.lerp(front_small, plain, skin.fill)

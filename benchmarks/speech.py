@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from ..pipelines.audio.backends import listen
+from ..pipelines.audio.english_model import english_model
 from ..pipelines.audio.heard import Heard
 from ..pipelines.audio.performance import Acting, speech_to_motion
 from ..pipelines.identity.backends import load_embedded_analysis
@@ -19,6 +20,7 @@ from .pictures import read_picture
 from .speech_listening import listening_figures
 from .swap_quality import SAMPLES
 from .talking import Talk, closed_share, correlation, frames_per_second, sync, talk
+from .talking_memory import talking_memory_figures
 from .threads import torch_threads
 
 #: Portrait -> what it is called here, and the least correlation of its lips with what drives them.
@@ -27,8 +29,9 @@ _SITTERS = {"astronaut.png": ("smiling portrait", 0.85), "grace_hopper.jpg": ("c
 
 @torch_threads(1)
 def measure() -> list[Figure]:
-    """All figures of speech to motion."""
+    """All figures of speech to motion: listening, acting, rendered lips, memory."""
     clips = spoken_clips()
+    model = english_model()  # read once, as a graph that runs again would not
     heard = [listen(clip.speech) for clip in clips]
     analysis = load_embedded_analysis(Registry(TorchRuntime()))
     sitters = {name: Sitter(analysis, read_picture(SAMPLES / name)) for name in PORTRAITS}
@@ -36,6 +39,8 @@ def measure() -> list[Figure]:
     for name, sitter in sitters.items():
         figures += _portrait_figures(sitter, clips, *_SITTERS[name])
     figures += _listened_figures(sitters["grace_hopper.jpg"], clips, heard)
+    figures += talking_memory_figures()
+    del model
     return figures
 
 

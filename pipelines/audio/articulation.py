@@ -31,6 +31,7 @@ from .phone_shapes import (
     rows_of_phone,
     tables,
 )
+from .prosody import smoothed
 
 #: Neighbours on each side that a moment looks at, and the time after which none counts any more.
 _NEIGHBOURS, _REACH_S = 9, 0.28
@@ -54,10 +55,10 @@ _NARROW, _DRAWN = 0.22, 0.72
 _HELD_S, _RELAX_S, _READY_S = 0.5, 0.7, 0.25
 
 #: What the widest opening that loudness tells of does to the mouth.
-_LOUD = {"jawOpen": 0.28, "mouthUpperUp": 0.10, "mouthLowerDown": 0.18}
+_LOUD = {"jawOpen": 0.22, "mouthUpperUp": 0.08, "mouthLowerDown": 0.15}
 
-#: Phones count as closing the lips fully from this trust on.
-_TRUSTED = 0.4
+#: From this trust on a phone counts fully; below, the loudness takes over, eased over this time.
+_TRUSTED, _EASED_S = 0.4, 0.04
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,10 @@ def mouth_shapes(
 ) -> FloatArray:
     """(T, 52) blendshapes of the mouth, in the order of `ARKIT_NAMES`; T is `frame_count`.
 
-    heard: phones count by its trust, the rest of it comes from its opening. effort: (T,) how far each moment opens the
-    mouth, 1 as usual. strength: dial on everything but lips that close, 0 to 2. clarity: 1 as people talk, 0.5 slurs,
-    2 makes every sound its own. Closed sounds close the lips in at least one frame, the one that shows their middle.
+    heard: phones count by its trust and by their own, the rest of it comes from its opening. effort: (T,) how far each
+    moment opens the mouth, 1 as usual. strength: dial on everything but lips that close, 0 to 2. clarity: 1 as people
+    talk, 0.5 slurs, 2 makes every sound its own. Closed sounds close the lips in at least one frame, the one that
+    shows their middle.
     Raises InputError for another number of efforts and dials out of range.
     """
     count = frame_count(heard.duration_s, fps)
@@ -105,12 +107,13 @@ def mouth_shapes(
     loud = _from_loudness(heard, times, 1 / fps)
     closed = np.zeros(count)
     spoken = np.zeros((count, len(CHANNELS)))
-    trust = heard.trust if heard.phones else 0.0
-    if trust > 0:
+    trust = np.zeros(count)
+    if heard.trust > 0 and heard.phones:
         parts = _parts(heard)
         spoken = _blended(parts, times, clarity)
         closed = _closures(heard, times, fps)
-    shapes = trust * spoken + (1 - trust) * loud
+        trust = heard.trust * _understood(parts, times)
+    shapes = trust[:, None] * spoken + (1 - trust[:, None]) * loud
     shapes *= strength * np.where(_opens(), effort[:, None], 1.0)
     drawn = _pauses(heard, times)
     return _as_blendshapes(shapes, closed, drawn)
@@ -138,6 +141,14 @@ def _parts(heard: Heard) -> _Parts:
         found += [(edges[i], edges[i + 1], own[i], phone.trust) for i in range(len(own))]
     start, end, row, trust = (np.array(column) for column in zip(*found, strict=True))
     return _Parts(start, end, row.astype(np.int64), trust)
+
+
+def _understood(parts: _Parts, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(T,) 0 to 1: whether what sounds was understood, eased over its neighbours."""
+    steps = (np.arange(int(np.ceil(parts.end[-1] * STEPS_HZ)), dtype=np.float64) + 0.5) / STEPS_HZ
+    here = np.clip(np.searchsorted(parts.end, steps, "right"), 0, len(parts.end) - 1)
+    certain = np.clip(parts.trust[here] / _TRUSTED, 0, 1)
+    return np.clip(np.interp(times, steps, smoothed(as_float_array(certain), _EASED_S)), 0, 1)
 
 
 def _gliding(start: float, end: float) -> NDArray[np.float64]:

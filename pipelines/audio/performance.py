@@ -100,7 +100,7 @@ def speech_to_motion(speech: Speech, heard: Heard, acting: Acting | None = None)
         feeling, told = felt(prosody, acting.emotion, acting.emotion_strength, acting.fps)
         motion = with_emotion(motion, feeling)
         said.append(told)
-    return motion, "\n".join([*said, *heard.said])
+    return motion, "\n".join(said)
 
 
 def _acted(prosody: Prosody, heard: Heard, acting: Acting, times: Times) -> Motion:

@@ -1,5 +1,7 @@
 """Phones become a mouth: lips that close in time, neighbours that colour each other, loudness where no phone is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -140,6 +142,18 @@ def test_without_trust_the_mouth_follows_the_loudness_and_with_some_both():
     assert loudness[:, jaw].std() < 1e-3 and loudness[50, jaw] > 0.1
     np.testing.assert_allclose(half[:, INDEX["mouthPucker"]], phones[:, INDEX["mouthPucker"]] / 2, atol=1e-6)
     assert loudness[:, INDEX["mouthPucker"]].max() == 0
+
+
+def test_a_phone_that_was_not_understood_leaves_the_mouth_to_loudness():
+    heard = heard_of("UW:0.4 UW:0.4 UW:0.4", opening=0.9)
+    phones = list(heard.phones)
+    phones[2] = replace(phones[2], trust=0.0)
+    shapes = mouth(replace(heard, phones=tuple(phones)))
+    first, second = (int((phone.start_s + phone.end_s) / 2 * 100) for phone in phones[1:3])
+    assert shapes[first, INDEX["mouthPucker"]] > 0.5 > 0.02 > shapes[second, INDEX["mouthPucker"]]
+    assert shapes[second, INDEX["jawOpen"]] > 0.15
+    doubted = [replace(phone, trust=0.5) for phone in phones]
+    np.testing.assert_allclose(mouth(replace(heard, phones=tuple(doubted))), mouth(heard), atol=1e-5)
 
 
 def test_silence_does_not_open_the_mouth():

@@ -285,3 +285,14 @@ def test_an_unknown_region_is_refused():
 
 def test_all_arkit_channels_have_a_row():
     assert published(True).table.shape == (len(ARKIT_NAMES), 63)
+
+
+def test_closing_takes_the_share_of_the_gap_and_nothing_from_lips_that_touch():
+    def lips(jaw, close):
+        moved, source = keypoints_of(activations(("jawOpen",), jaw) + activations(("mouthClose",), close))
+        return float(moved[19, 1] - source[19, 1])
+
+    opened, rest = lips(0.4, 0.0), 0.1 / 0.8  # the subject's own lips in units of the jaw
+    per_jaw = opened / 0.4
+    for jaw, close in ((0.0, 1.0), (0.4, 0.5), (0.4, 1.0)):
+        assert lips(jaw, close) == pytest.approx(per_jaw * (jaw - close * (jaw + rest)), abs=1e-6)

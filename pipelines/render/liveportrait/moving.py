@@ -94,6 +94,7 @@ def _expression(subject: Subject, step: Step, options: LivePortraitOptions) -> F
     driven = step.channels.get(EXPRESSION_CHANNEL)
     if driven is None:
         amounts = with_rest(step.blendshapes, subject.rest)
+        amounts[INDEX["mouthClose"]] = _jaw_taken_back(subject, step.blendshapes, float(amounts[INDEX["jawOpen"]]))
         left_out = (_LIDS if options.eye_retargeting else ()) + (_JAW if options.lip_retargeting else ())
         amounts[[INDEX[name] for name in left_out]] = 0
         change = subject.directions.expression(amounts).reshape(KEYPOINTS, 3)
@@ -119,7 +120,7 @@ def _expression(subject: Subject, step: Step, options: LivePortraitOptions) -> F
 def _retargeted(subject: Subject, step: Step, networks: Networks, options: LivePortraitOptions) -> Tensor:
     """(1, 21, 3): what the retargeting networks add, nothing where an opening does not change."""
     moves = torch.zeros(1, KEYPOINTS, 3)
-    change = _opening_change(step)
+    change = _opening_change(subject, step)
     left, right, lips = (float(value) for value in subject.openings)
     if options.eye_retargeting and options.region != "lips":
         moves = moves + _eye_moves(subject, (left, right), change[:2], networks)
@@ -142,7 +143,16 @@ def _eye_moves(subject: Subject, now: tuple[float, float], change: FloatArray, n
     return moves
 
 
-def _opening_change(step: Step) -> FloatArray:
+def _jaw_taken_back(subject: Subject, blendshapes: FloatArray, jaw: float) -> float:
+    """How much of jawOpen closing lips undo: mouthClose is a share of the gap that is at rest and that the jaw makes.
+
+    So lips that touch already stay as they are, and 1 closes any mouth.
+    """
+    close = float(blendshapes[INDEX["mouthClose"]])
+    return close * (max(jaw, 0.0) + float(subject.openings[2]) / _JAW_OPENING) if close > 0 else close
+
+
+def _opening_change(subject: Subject, step: Step) -> FloatArray:
     """(3,): shares by which the eyes on the left and right of the picture open, and what the lips' opening gains."""
     driven = step.channels.get(OPENINGS_CHANNEL)
     if driven is not None:
@@ -153,4 +163,5 @@ def _opening_change(step: Step) -> FloatArray:
 
     # the person's right eye is on the left of the picture
     eyes = [_WIDE_OPENING * amount(f"eyeWide{side}") - amount(f"eyeBlink{side}") for side in ("Right", "Left")]
-    return as_float_array([*eyes, _JAW_OPENING * (amount("jawOpen") - amount("mouthClose"))])
+    jaw = amount("jawOpen")
+    return as_float_array([*eyes, _JAW_OPENING * (jaw - _jaw_taken_back(subject, step.blendshapes, jaw))])

@@ -17,6 +17,7 @@ from . import (
     faces,
     identity,
     identity_files,
+    lips,
     liveportrait,
     motion,
     motion_edit,
@@ -34,6 +35,7 @@ from . import (
     stitch,
     swap,
     talking,
+    talking_head,
     video,
 )
 from .comfy_runtime import register_folders
@@ -103,6 +105,9 @@ NODES: tuple[type[io.ComfyNode], ...] = (
     provenance.ReadProvenance,
     liveportrait.LoadLivePortrait,
     liveportrait.LivePortraitMotion,
+    lips.LoadLipSync,
+    talking_head.LoadDiceTalk,
+    talking_head.PrepareTalkingHead,
     speech_head.LoadSpeechHead,
     doctor.Doctor,
 )
@@ -133,6 +138,7 @@ class LikenessExtension(ComfyExtension):
         identity_files.register_identity_folder()
         speech_head.register_speech_head_folder()
         register_protected_folder()
+        talking_head.register_priors_folder()
         copy_samples()
         register_routes()
 

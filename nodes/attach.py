@@ -24,9 +24,12 @@ from ..pipelines.adapters.attachment import Attachment, ModelCall
 from ..pipelines.adapters.family import IdentityAdapter
 from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE
 from ..pipelines.errors import InputError
+from ..pipelines.lips.dicetalk.network import TalkNetwork
+from ..pipelines.lips.dicetalk.svd_names import TRAINING_EPSILON, training_norms
 from .model_sites import Place, find_places
 from .picture_areas import AREAS, areas_of, areas_of_conds
 from .site_readers import KEY, BlockReader, CrossReader, MiddleReader, SiteState
+from .talk_readers import TALK, TalkReader, TalkReaders, readers_module, sites_of
 from .weight_patches import weight_patches
 
 ModelPatcher = comfy.model_patcher.ModelPatcher
@@ -211,3 +214,55 @@ def _withdraw(attached: ModelPatcher, own: _OwnWeights) -> None:
     """Take patches off a copy of a model; its lists of patches are its own."""
     for name, patch in own.patches.items():
         attached.patches[name] = [entry for entry in attached.patches[name] if entry[1] is not patch]
+
+
+def with_talk_weights(model: ModelPatcher, network: TalkNetwork, what: str) -> tuple[ModelPatcher, ModelPatcher]:
+    """A copy of a video model with a talking network's weights, and the readers under ComfyUI's memory manager.
+
+    what: the file, for messages. Raises InputError for a model that is no Stable Video Diffusion.
+    """
+    attached = model.clone()
+    if not sites_of(model):
+        raise InputError(
+            f"{what} changes Stable Video Diffusion, the model is another one: load svd_xt with Image Only Checkpoint "
+            "Loader and connect its model."
+        )
+    patches = {f"diffusion_model.{name}": ("set", (tensor,)) for name, tensor in network.weights.items()}
+    missing = patches.keys() - set(attached.add_patches(patches))
+    if missing:
+        raise InputError(
+            f"{what}: the model has no weight {min(missing)} ({len(missing)} missing). Load svd_xt or svd_xt_1_1."
+        )
+    for norm in training_norms():
+        attached.add_object_patch(f"diffusion_model.{norm}.eps", TRAINING_EPSILON)
+    dtype = model.get_model_object("manual_cast_dtype") or model.model_dtype()
+    held = ModelPatcher(
+        readers_module(network.readers, dtype),
+        comfy.model_management.get_torch_device(),
+        comfy.model_management.unet_offload_device(),
+    )
+    return attached, held
+
+
+def attach_talk(model: ModelPatcher, readers: TalkReaders) -> ModelPatcher:
+    """A copy of a model of `with_talk_weights` that reads the tokens of sound and emotion in its prompts.
+
+    Raises InputError for a model on which another node has replaced the attention.
+    """
+    attached = model.clone()
+    options = attached.model_options["transformer_options"]
+    if options.get("patches_replace", {}).get("attn2") or options.get("patches", {}).get(TALK):
+        raise InputError(
+            "The attention of this video model is replaced already, by another talking head or another pack: connect "
+            "the model of Load DICE-Talk as it is."
+        )
+    attached.set_model_attn2_patch(readers.split)
+    attached.set_model_patch(readers.first_features, "input_block_patch")
+    attached.set_model_patch(readers, TALK)
+    for number, place in sites_of(model).items():
+        attached.set_model_attn2_replace(TalkReader(number, readers), *place)
+    # replacing an attention has exchanged the options
+    options = attached.model_options["transformer_options"]
+    wrappers = options.setdefault("wrappers", {}).setdefault(WrappersMP.DIFFUSION_MODEL, {})
+    wrappers[TALK] = [readers.diffusion_model]
+    return attached

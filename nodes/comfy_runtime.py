@@ -23,6 +23,8 @@ from ..pipelines.runtime import GivesMemoryBack, give_back_memory, resolve_folde
 MODEL_FOLDERS = {
     "likeness": (".safetensors", ".onnx"),
     "insightface": (".onnx",),
+    "unavglip": SUFFIXES,
+    "dice_talk": SUFFIXES,
     **{folder: SUFFIXES for folder in ADAPTER_FOLDERS},
 }
 

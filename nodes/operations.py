@@ -20,11 +20,13 @@ from ..pipelines.adapters.library import LoadedAdapter
 from ..pipelines.face import Faces
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
+from ..pipelines.lips.musetalk import MuseTalk
 from ..pipelines.restore.restorer import LoadedRestorer
 from ..pipelines.restore.restorers import restorer_named
 from ..pipelines.safety.statement import Operation, Person, Statement, UsedModel, merge_statements
 from ..pipelines.swap.swappers import SWAPPERS
 from .protection import refuse_protected
+from .talk_readers import LoadedTalker
 
 #: Schema options of a node with `concerns_faces`.
 CONCERNS_FACES: dict[str, Any] = {"hidden": [io.Hidden.unique_id, io.Hidden.dynprompt]}
@@ -176,6 +178,10 @@ def _models(value: Any) -> Iterator[UsedModel]:
     elif isinstance(value, LoadedRestorer):
         # its name goes on with its file's
         yield UsedModel(value.name, restorer_named(value.name.partition(" ")[0]).licence)
+    elif isinstance(value, MuseTalk):
+        yield UsedModel(value.name, value.licence)
+    elif isinstance(value, LoadedTalker):
+        yield UsedModel("DICE-Talk", value.talker.licence)
     else:
         named = getattr(value, "name", None)
         yield from (UsedModel(entry.name, entry.licence) for entry in SWAPPERS if entry.name == named)

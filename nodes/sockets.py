@@ -19,6 +19,7 @@ Motion = io.Custom("LIKENESS_MOTION")
 Restorer = io.Custom("LIKENESS_RESTORER")
 SpeechHead = io.Custom("LIKENESS_SPEECH_HEAD")
 Swapper = io.Custom("LIKENESS_SWAPPER")
+Talker = io.Custom("LIKENESS_TALKER")
 
 #: Core's MediaPipe nodes emit this; it has no class in the public API.
 FaceLandmarks = io.Custom("FACE_LANDMARKS")

@@ -20,9 +20,10 @@ COMFYUI_FOLDERS = set(
     "checkpoints clip clip_vision controlnet diffusion_models loras photomaker text_encoders unet vae".split()
 )
 PACK_FOLDERS = set(
-    "ConsistentID arc2face bisenet consistentid eva_clip face_restore facechain_fact facedetection facefusion "
-    "facerestore_models facexlib fastcomposer hyperswap insightface instantid ipadapter liveportrait masterweaver "
-    "musetalk precisecontrol pulid reswapper stylegan2 uniface wplus".split()
+    "ConsistentID arc2face bisenet consistentid dice_talk diffusers echo_mimic eva_clip face_restore facechain_fact "
+    "facedetection facefusion facerestore_models facexlib fastcomposer hyperswap insightface instantid ipadapter "
+    "liveportrait masterweaver musetalk precisecontrol pulid reswapper sonic stylegan2 uniface whisper whisper-tiny "
+    "wplus".split()
 )
 
 #: Weights id, and a place below ComfyUI/models where somebody has it: insightface's zip unpacked into a folder of its

@@ -20,6 +20,8 @@ TOWERS = "Encoders that several of them read pictures with"
 PARSERS = "Face parsers, in *Load Face Parser*"
 RECOGNISERS = "Recognisers, in *Load Face Analysis*"
 LIVEPORTRAIT = "LivePortrait, in *Load LivePortrait* (their safetensors conversions are read too)"
+LIPS = "Lip sync, in *Load Lip Sync* (any one file of whisper-tiny; the VAE goes into *Load VAE*)"
+TALKER = "DICE-Talk, in *Load DICE-Talk* (with svd_xt in *Image Only Checkpoint Loader*)"
 RECOGNISER_FILES = ("insightface_scrfd_10g", "insightface_glintr100", "insightface_w600k_r50", "arc2face_arcface")
 
 
@@ -28,6 +30,9 @@ def table() -> str:
     from likeness.pipelines.adapters.families import FAMILIES
     from likeness.pipelines.adapters.published import ADAPTER_FILES, FILES_BESIDE, TOWER_FILES
     from likeness.pipelines.identity.parsing import PARSERS as PARSER_KINDS
+    from likeness.pipelines.lips.dicetalk.talker import FILES as TALKER_FILES
+    from likeness.pipelines.lips.files import VAE_FILE, WHISPER_FILES
+    from likeness.pipelines.lips.musetalk import VERSIONS
     from likeness.pipelines.render.liveportrait.files import NETWORK_FILES
     from likeness.pipelines.weights import Manifest
 
@@ -40,6 +45,8 @@ def table() -> str:
     groups.append(("Swappers, in *Load Swapper*", _swapper_files()))
     groups.append(("Restorers, in *Load Face Restorer*", _restorer_files()))
     groups.append((LIVEPORTRAIT, [file.published for file in NETWORK_FILES]))
+    groups.append((LIPS, [*(version.weights_id for version in VERSIONS), *WHISPER_FILES, VAE_FILE]))
+    groups.append((TALKER, TALKER_FILES))
     lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
     for title, ids in groups:
         for number, weights_id in enumerate(ids):

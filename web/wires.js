@@ -17,6 +17,7 @@ const COLOURS = {
   LIKENESS_SPEECH_HEAD: "#dce775",
   LIKENESS_SWAPPER: "#9ccc65",
   LIKENESS_RENDERER: "#4dd0e1",
+  LIKENESS_TALKER: "#ffd54f",
 };
 
 app.registerExtension({

@@ -54,6 +54,20 @@ def flux(fixture: Fixture) -> Any:
     return _patcher(comfy.model_base.Flux(config), fixture.weights("shapes"))
 
 
+def video_unet(fixture: Fixture) -> Any:
+    """A patcher of ComfyUI's Stable Video Diffusion at the file's sizes, with weights of no meaning."""
+    import comfy.model_base
+    import comfy.model_patcher
+    import comfy.supported_models
+
+    sizes = fixture.config["comfy_unet_config"]
+    config = comfy.supported_models.SVD_img2vid(sizes)
+    config.unet_config = {**sizes, "dtype": torch.float32}
+    cpu = torch.device("cpu")
+    model = comfy.model_base.SVD_img2vid(config).eval()
+    return comfy.model_patcher.ModelPatcher(model, load_device=cpu, offload_device=cpu)
+
+
 def _patcher(model: Any, weights: Mapping[str, Tensor]) -> Any:
     import comfy.model_patcher
 

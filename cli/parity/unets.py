@@ -15,7 +15,8 @@ from ...pipelines.adapters.family import Family, IdentityAdapter, IdentityTokens
 from ...pipelines.adapters.injectors import CascadeSite
 from ...pipelines.adapters.lora import split_lora
 from ...pipelines.adapters.sites import SiteState, build_sites, key_value_maker
-from .comfyui_models import controlnet, flux, predict, start_comfyui, unet
+from ...pipelines.lips.dicetalk.network import split_network
+from .comfyui_models import controlnet, flux, predict, start_comfyui, unet, video_unet
 from .fixture import Error, Fixture
 
 #: Agreement asked of whole models in float32.
@@ -164,11 +165,51 @@ def flux_pulid(path: Path) -> list[Error]:
     return _errors(f, model, outputs, "pred_plain_comfy")
 
 
+def dice_talk_unet(path: Path) -> list[Error]:
+    """Rows are (nothing, the picture, what is said) x frames; the last quantity is the two-scale guidance of them."""
+    start_comfyui()
+    import comfy.model_management
+    from comfy.ldm.modules.diffusionmodules.util import timestep_embedding
+
+    from ...nodes.attach import attach_talk, with_talk_weights
+    from ...nodes.talk_readers import TalkReaders
+
+    f = Fixture(path)
+    network, frames = split_network(f.weights(), path.name), f.config["frames"]
+    model, held = with_talk_weights(video_unet(f), network, path.name)
+    rows = [f["in.image"][:, None].expand(-1, frames, -1, -1), f["in.audio"]]
+    rows.append(f["in.emotion"][:, None].expand(-1, frames, -1, -1))
+    inputs = {
+        "context": torch.cat(rows, 2).flatten(0, 1),
+        "y": torch.stack([timestep_embedding(ids, 256).flatten() for ids in f["in.added_ids"]]).repeat_interleave(
+            frames, 0
+        ),
+        "num_video_frames": frames,
+    }
+
+    @torch.inference_mode()
+    def predict(scales: tuple[float, float]) -> Tensor:
+        attached = attach_talk(model, TalkReaders(network.readers, scales, f["in.guide"], f["in.mask"], held))
+        comfy.model_management.load_models_gpu([attached, held])
+        options = dict(attached.model_options["transformer_options"])
+        times = f["in.timestep"].expand(len(f["in.latent"]))
+        return attached.model.diffusion_model(f["in.latent"], times, transformer_options=options, **inputs)
+
+    whole = predict(tuple(f.config["scales"]))
+    nothing, picture, said = whole.unflatten(0, (3, frames))
+    outputs = {
+        "pred": whole,
+        "pred_sound_0.5_emotion_0.0": predict((0.5, 0.0)),
+        "guided_g1_3_g2_6": nothing + 3 * (picture - nothing) + 6 * (said - picture),
+    }
+    return f.compare(outputs, TOLERANCE)
+
+
 #: Every file of this kind → its check.
 UNET_CHECKS: Mapping[str, Callable[[Path], list[Error]]] = {
     check.__name__: check
     for check in (
         sd15_faceid_unet, sdxl_instantid_unet, sdxl_pulid_unet, sd15_consistentid_unet, sd15_masterweaver_unet,
-        sd15_fact_unet, sd15_wplus_unet, flux_pulid,
+        sd15_fact_unet, sd15_wplus_unet, flux_pulid, dice_talk_unet,
     )
 }  # fmt: skip

@@ -11,6 +11,8 @@ from ..audio.speech_head_file import FOLDER, heads_in
 from ..errors import LikenessError, MissingWeightsError
 from ..identity.backends import load_analysis
 from ..identity.parsing import PARSERS, load_parser
+from ..lips.files import WHISPER_FILES, require_files
+from ..lips.musetalk import chosen_version
 from ..registry import Registry
 from ..render.animate import load_renderer
 from ..restore.restorers import load_restorer
@@ -26,6 +28,14 @@ def _parser(registry: Registry) -> tuple[Any, str]:
 def _occluder(registry: Registry) -> tuple[Any, str]:
     occluder = load_occluder(registry)
     return occluder, _among("Occluder", occluder.name, occluder.licence, registry, OCCLUDERS)
+
+
+def _lips(registry: Registry) -> tuple[Any, str]:
+    """What `load_musetalk` would choose: its network takes too long to be read for an answer, and needs a VAE."""
+    version = chosen_version(registry)
+    require_files(registry, f"MuseTalk {version.name}", [[version.weights_id], WHISPER_FILES])
+    licence = registry.manifest.entry(version.weights_id).licence
+    return version, f"Lip sync: MuseTalk {version.name}, with a VAE of Stable Diffusion 1.5. Licence {licence}."
 
 
 def _among(what: str, name: str, licence: str, registry: Registry, kinds: Sequence[Any]) -> str:
@@ -55,6 +65,7 @@ CAPABILITIES: dict[str, Callable[[Registry], tuple[Any, str]]] = {
     "restore faces": load_restorer,
     "tell the parts of a face apart": _parser,
     "see what hides a face": _occluder,
+    "draw lips for a speech with a network": _lips,
 }
 
 

@@ -18,8 +18,15 @@ from .parsing import CLASSES, PARSED_PARTS, PARSED_SIZE_PX, FaceParser
 def part_probabilities(parser: FaceParser, crops: Tensor, parts: tuple[str, ...]) -> Tensor:
     """(N, 512, 512) in [0, 1]: how likely each pixel belongs to one of the parts.
 
-    crops: as `FaceParser.probabilities` takes them. parts: names of `PARSED_PARTS`. Concretely the sum over their
-    classes. Raises InputError for an unknown part.
+    crops: as `FaceParser.probabilities` takes them. The rest as `parts_of`.
+    """
+    return parts_of(parser.probabilities(crops), parts)
+
+
+def parts_of(probabilities: Tensor, parts: tuple[str, ...]) -> Tensor:
+    """(N, h, w) in [0, 1]: what `FaceParser.probabilities` gave, summed over the classes of the parts.
+
+    parts: names of `PARSED_PARTS`. Raises InputError for an unknown part.
     """
     unknown = [name for name in parts if name not in PARSED_PARTS]
     if unknown or not parts:
@@ -27,7 +34,7 @@ def part_probabilities(parser: FaceParser, crops: Tensor, parts: tuple[str, ...]
         raise InputError(f"Face parsing knows no part {', '.join(unknown) or '(none given)'}; there are {known}.")
     wanted = {name for part in parts for name in PARSED_PARTS[part]}
     chosen = [index for index, name in enumerate(CLASSES) if name in wanted]
-    return parser.probabilities(crops)[:, chosen].sum(1).clamp(0, 1)
+    return probabilities[:, chosen].sum(1).clamp(0, 1)
 
 
 def parsed_in_pictures(parser: FaceParser, images: Tensor, faces: Faces, parts: tuple[str, ...]) -> Tensor:

@@ -33,7 +33,7 @@ class AttentionChange(nn.Module):
         super().__init__()
         for layer, inputs in zip(LAYERS, (width, context, context, width), strict=True):
             self.add_module(f"{layer}_lora", LowRank(inputs, width, rank))
-        self.identity = identity
+        self.width, self.context, self.identity = width, context, identity
         if identity:
             self.to_k_ip = nn.Linear(identity, width, bias=False)
             self.to_v_ip = nn.Linear(identity, width, bias=False)
@@ -42,13 +42,14 @@ class AttentionChange(nn.Module):
         """The low-rank term of one of `LAYERS`."""
         return self.get_submodule(f"{layer}_lora")(x)
 
-    def bound(self, tokens: Tensor, scale: float) -> Change:
+    def bound(self, tokens: Tensor | None, scale: float) -> Change:
         """The change for given identity tokens (B or 1, T, identity): their keys and values are made here, once.
 
-        scale: of the attention to them; at 0 the low-rank terms stay.
+        scale: of the attention to them; at 0, or without tokens, the low-rank terms stay.
         """
-        reads = self.identity and scale
-        return Change(self, scale, (self.to_k_ip(tokens), self.to_v_ip(tokens)) if reads else None)
+        if tokens is None or not (self.identity and scale):
+            return Change(self, scale, None)
+        return Change(self, scale, (self.to_k_ip(tokens), self.to_v_ip(tokens)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -45,7 +45,7 @@ class CropRule:
     jaw: bool
 
 
-def crop_from_image(face: Face, rule: CropRule, shift_px: float = 0.0) -> Matrix:
+def mouth_crop(face: Face, rule: CropRule, shift_px: float = 0.0) -> Matrix:
     """(2, 3): picture px to crop px, upright and stretched to a square.
 
     shift_px: moves the middle row down (up when negative), which opens the mouth more (less). Raises InputError for a
@@ -66,8 +66,8 @@ def crop_from_image(face: Face, rule: CropRule, shift_px: float = 0.0) -> Matrix
             "Raise the least size of a face, or choose a person who is nearer to the camera."
         )
     scale = np.array([SIZE_PX / (right - left), SIZE_PX / (bottom - top)])
-    # the box's edges are those of its outermost pixels, the crop's pixels have their centres at integers
-    offset = 0.5 * scale - 0.5 - scale * [left, top]
+    # the box ends at its outermost points, the crop half a pixel beyond the centres of its outermost pixels
+    offset = -0.5 - scale * [left, top]
     return np.concatenate([np.diag(scale), offset[:, None]], 1)
 
 
@@ -81,7 +81,7 @@ def without_lower_half(crops: Tensor) -> Tensor:
 def mouth_mask(face: Face, crop: Matrix, rule: CropRule, parsed: Tensor | None = None) -> Tensor:
     """(256, 256) in [0, 1]: where the crop replaces the picture; 0 from the middle row of the crop upwards.
 
-    crop: of `crop_from_image`. parsed: (2, 256, 256), the face and its nose as a parser sees them in the crop, which
+    crop: of `mouth_crop`. parsed: (2, 256, 256), the face and its nose as a parser sees them in the crop, which
     leaves out what lies in front; without it both come from the landmarks.
     """
     if parsed is None:

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ..adapters.faceid import RECOGNISER
-from ..adapters.perceiver import build_resampler
+from ..adapters.perceiver import Resampler, build_resampler
 from ..errors import WrongWeightsError
 from ..files.checkpoint import listing, load_into, read_checkpoint
 from ..identity.identity import Identity
 from .attention_change import AttentionChange, Change, change_of
+from .unet import UNet
 
 #: Where the parts are in the file.
 PERCEIVER, LAYERS = "image_proj_model.", "adapter_modules."
@@ -32,7 +33,7 @@ MAX_FACES = 10
 class UnAvgLip(nn.Module):
     """The perceiver of face vectors and the change of each attention, by number."""
 
-    def __init__(self, perceiver: nn.Module, changes: Mapping[int, AttentionChange]) -> None:
+    def __init__(self, perceiver: Resampler, changes: Mapping[int, AttentionChange]) -> None:
         super().__init__()
         self.image_proj_model = perceiver
         self.adapter_modules = nn.ModuleDict({str(number): change for number, change in changes.items()})
@@ -41,8 +42,9 @@ class UnAvgLip(nn.Module):
         """Unit vectors (B, n, 512) of n pictures of a person → identity tokens (B, 4, width)."""
         return self.image_proj_model(faces)
 
-    def changes(self, tokens: Tensor, scale: float) -> dict[int, Change]:
-        """What each attention does differently for these tokens. scale: 0 leaves only the low-rank terms."""
+    def changes(self, tokens: Tensor | None, scale: float) -> dict[int, Change]:
+        """What each attention does differently for these tokens. scale: 0 leaves only the low-rank terms, as None
+        for the tokens does."""
         found: dict[int, Change] = {}
         for number, change in self.adapter_modules.items():
             if isinstance(change, AttentionChange):
@@ -75,6 +77,18 @@ def build_unavglip(state: Mapping[str, Tensor], what: str, head_width: int = 64)
         raise WrongWeightsError(f"{what} is no UnAvgLip adapter: it lacks {error}.") from error
     load_into(adapter, state, what, "or take another adapter")
     return adapter
+
+
+def check_fits(adapter: UnAvgLip, unet: UNet, what: str) -> None:
+    """Raise WrongWeightsError unless every attention of a network has the sizes that its change was made for."""
+    for attention in unet.attentions:
+        change = adapter.adapter_modules[str(attention.number)]
+        wanted = (attention.to_q.in_features, attention.to_k.in_features)
+        if isinstance(change, AttentionChange) and (change.width, change.context) != wanted:
+            raise WrongWeightsError(
+                f"{what} changes attention {attention.number} with {change.width} and {change.context} channels; "
+                f"MuseTalk's has {wanted[0]} and {wanted[1]}: the adapter was made for another network."
+            )
 
 
 def read_unavglip(path: Path) -> UnAvgLip:

@@ -189,8 +189,8 @@ class UNet(nn.Module):
 
     def __init__(self, sizes: UNetSizes, heads: int = HEADS) -> None:
         super().__init__()
+        self.sizes = sizes
         widths, time = sizes.widths, 4 * sizes.widths[0]
-        self.width = widths[0]
         self.conv_in = nn.Conv2d(sizes.inputs, widths[0], 3, padding=1)
         self.time_embedding = nn.ModuleDict({"linear_1": nn.Linear(widths[0], time), "linear_2": nn.Linear(time, time)})
         contexts = [sizes.context if attends else 0 for attends in sizes.attends]
@@ -216,10 +216,14 @@ class UNet(nn.Module):
         self.mid_block = Middle(widths[-1], time, sizes.context, heads)
         self.conv_norm_out = nn.GroupNorm(GROUPS, widths[0])
         self.conv_out = nn.Conv2d(widths[0], sizes.outputs, 3, padding=1)
-        # named in the order in which they were made: down, up, mid, as the numbers of adapter files count
-        attentions = [module for module in self.modules() if isinstance(module, Attention)]
-        for number, attention in enumerate(attentions):
+        # in the order in which they were registered: down, up, middle, as the numbers of adapter files count
+        for number, attention in enumerate(self.attentions):
             attention.number = number
+
+    @property
+    def attentions(self) -> list[Attention]:
+        """All of them, in the order of their numbers."""
+        return [module for module in self.modules() if isinstance(module, Attention)]
 
     def forward(self, latents: Tensor, tokens: Tensor, changes: Changes | None = None, timestep: int = 0) -> Tensor:
         changes = {} if changes is None else changes
@@ -243,7 +247,7 @@ class UNet(nn.Module):
 
     def _time(self, timestep: int, like: Tensor) -> Tensor:
         """(1, 4 width): cosines, then sines, of the timestep at falling frequencies, through two linear layers."""
-        half = self.width // 2
+        half = self.sizes.widths[0] // 2
         frequencies = torch.exp(-math.log(10000) * torch.arange(half, device=like.device) / half)
         angles = timestep * frequencies
         wave = torch.cat([angles.cos(), angles.sin()]).to(like.dtype)[None]

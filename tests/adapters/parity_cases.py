@@ -57,5 +57,9 @@ def case_pulid_on_flux() -> None:
     check("flux_pulid")
 
 
+def case_dice_talk_on_svd() -> None:
+    check("dice_talk_unet")
+
+
 if __name__ == "__main__":
     comfy_process.run(globals())

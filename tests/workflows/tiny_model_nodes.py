@@ -16,13 +16,14 @@ from comfy_api.latest import ComfyExtension, io
 
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "adapters").resolve()))
 sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "render").resolve()))
+sys.path.insert(0, str((Path(__file__).parent / "ComfyUI-Likeness" / "tests" / "lips").resolve()))
 import tiny_models
 from comfy.audio_encoders.audio_encoders import AudioEncoderModel
 from tiny_text import TinyClip, clip_vision
 
 KINDS = ("SD1.5", "SDXL", "FLUX")
 #: Beginnings of the ids of weights that the tests have as files of their own.
-OWN_FILES = ("eva02", "bisenet")
+OWN_FILES = ("eva02", "bisenet", "musetalk", "whisper_tiny", "dice_talk")
 
 
 @cache
@@ -80,7 +81,25 @@ class Vae(io.ComfyNode):
 
     @classmethod
     def execute(cls):
+        accept_tiny_files()
         return io.NodeOutput(TinyVae())
+
+
+class VideoCheckpoint(io.ComfyNode):
+    """Stands in for ImageOnlyCheckpointLoader."""
+
+    @classmethod
+    def define_schema(cls):
+        outputs = [io.Model.Output(), io.ClipVision.Output(), io.Vae.Output()]
+        return io.Schema(node_id="LikenessTestVideoCheckpoint", category="testing", inputs=[], outputs=outputs)
+
+    @classmethod
+    def execute(cls):
+        # not before the pack is loaded
+        from tiny_video import SeenColours, video_model
+
+        accept_tiny_files()
+        return io.NodeOutput(video_model(), SeenColours(), TinyVae())
 
 
 class Control(io.ComfyNode):
@@ -235,7 +254,8 @@ class LivePortrait(io.ComfyNode):
 
 class TinyModels(ComfyExtension):
     async def get_node_list(self):
-        return [Checkpoint, Clip, Vae, Control, ClipVision, Analysis, FaceParser, AudioEncoder, LivePortrait]
+        nodes = [Checkpoint, Clip, Vae, VideoCheckpoint, Control, ClipVision, Analysis, FaceParser, AudioEncoder]
+        return [*nodes, LivePortrait]
 
 
 async def comfy_entrypoint():

@@ -26,6 +26,9 @@ NAMED_FILES = (
     "clip_vision/CLIP-ViT-H-14-laion2B-s32B-b79K.safetensors",
     "audio_encoders/wav2vec2_large_english_fp16.safetensors",
     f"likeness/speech_heads/{HEAD}.safetensors",
+    "vae/vae-ft-mse-840000-ema-pruned.safetensors",
+    "checkpoints/svd_xt.safetensors",
+    "dice_talk/emo/happy.npy",
 )
 #: Files of adapters that they name.
 ADAPTER_FILES = (
@@ -62,6 +65,8 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         prompt[key] = {"class_type": "LikenessTestClip", "inputs": {"kind": "FLUX"}, **meta}
     elif name == "VAELoader":
         prompt[key] = {"class_type": "LikenessTestVae", "inputs": {}, **meta}
+    elif name == "ImageOnlyCheckpointLoader":
+        prompt[key] = {"class_type": "LikenessTestVideoCheckpoint", "inputs": {}, **meta}
     elif name == "ControlNetLoader":
         kind = "SD1.5" if "sd15" in inputs["control_net_name"] else "SDXL"
         prompt[key] = {"class_type": "LikenessTestControlNet", "inputs": {"kind": kind}, **meta}
@@ -81,5 +86,7 @@ def _replace(prompt: Prompt, key: str, node: dict[str, Any]) -> None:
         inputs |= {"width": inputs["width"] // 4, "height": inputs["height"] // 4}
     elif name == "LikenessCropFaces" and inputs["size"] >= 1024:
         inputs["size"] //= 4
-    elif name == "KSampler":
+    elif name == "LikenessPrepareTalkingHead":
+        inputs["size"] = 64
+    elif name in ("KSampler", "BasicScheduler"):
         inputs["steps"] = 2

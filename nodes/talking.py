@@ -111,7 +111,7 @@ class AnimatePortraitToVideo(io.ComfyNode):
         faces.require_frames(len(image), "The picture")
         index, found = faces_to_animate(faces)
         used, which = load_renderer(shared_registry(), renderer) if loaded is None else (loaded, loaded.text)
-        acted, picture = list(motions.values()), image[index, :, :, :3]
+        acted, picture = list(motions.values()), image[index, :, :, :3].float()
         shows = Performance(used, picture, found, acted, strength, BLENDSHAPE_NAMES, afterwards)
         sound, several = (None, "") if audio is None else sound_in(audio, number)
         rate = Fraction(fps or acted[0].fps).limit_denominator(1001)

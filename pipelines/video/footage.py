@@ -109,7 +109,7 @@ class Still:
         """PyAV's frame of it, already in the format and size that is encoded."""
         size = encodable((self.facts.width, self.facts.height), _PIXEL_FORMAT)
         options = {"dst_colorspace": _BT709, "dst_color_range": _LIMITED}
-        frame = frame_of(self.picture, size).reformat(format=_PIXEL_FORMAT, **options, **precise())
+        frame = frame_of(self.picture.float(), size).reformat(format=_PIXEL_FORMAT, **options, **precise())
         for name in ("color_primaries", "color_trc", "colorspace"):
             setattr(frame, name, _BT709)
         frame.color_range = _LIMITED

@@ -110,3 +110,12 @@ def test_what_is_no_picture_or_no_video_is_refused_with_its_numbers() -> None:
         Still(torch.zeros(1, 160, 3), 3, Fraction(25))
     with pytest.raises(InputError, match="0 frames at 25"):
         Still(PORTRAIT, 0, Fraction(25))
+
+
+def test_a_picture_of_half_precision_is_encoded_like_any_other(tmp_path: Path) -> None:
+    half = (PORTRAIT * 255).round().div(255).half()
+    result = process_video(
+        Still(half, 2, Fraction(25)), tmp_path / "half.mp4", AtEachTime(lambda _: half), TorchRuntime().progress, "job",
+        encoding=LOSSLESS,
+    )  # fmt: skip
+    assert np.abs(samples(shown(result.path)[1][1]) - half.float().numpy()).mean() < 0.006

@@ -9,16 +9,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..pipelines.face import TrackedFrame
+from ..pipelines.face import Face, TrackedFrame
 from ..pipelines.geometry.templates import crop_from_image
 from ..pipelines.geometry.warp import crop_pictures
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.backends import load_embedded_analysis
 from ..pipelines.identity.build import build_identity
 from ..pipelines.identity.finder import FaceFinder
+from ..pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from ..pipelines.registry import Registry
 from ..pipelines.runtime import TorchRuntime
-from ..pipelines.swap import SWAPPERS, SwapOptions
+from ..pipelines.stitch import stitched_pictures
+from ..pipelines.swap import SWAPPERS, SwapOptions, swap_faces
 from ..pipelines.swap.tracked import TrackedSwap
 from ..pipelines.video.face_frames import FaceFrames
 from ..pipelines.video.face_tracks import FaceTracks
@@ -33,13 +35,15 @@ from .threads import torch_threads
 SIDE, EDGE = 256, 8
 #: A pixel counts as changed from here on, and belongs to the face where it is changed in half of the frames.
 CHANGED = 2 / 255
+#: From this activation on eyes count as closed.
+CLOSED = 0.35
 
 
 @torch_threads(1)
 def measure() -> list[Figure]:
-    """Identity switches, jitter and flicker."""
+    """Identity switches, jitter, flicker, and eyes that are closed."""
     analysis = load_embedded_analysis(Registry(TorchRuntime()))
-    return [*_tracks(analysis), *_jitter(analysis), *_flicker(analysis)]
+    return [*_tracks(analysis), *_jitter(analysis), *_flicker(analysis), _blink(analysis)]
 
 
 def tracked(analysis: FaceAnalysis, frames: Sequence[Tensor]) -> list[TrackedFrame]:
@@ -97,6 +101,31 @@ def _flicker(analysis: FaceAnalysis) -> list[Figure]:
         figures.append(Figure(f"flicker ratio at the mask's edge: {title}", edge, 1.1, unit="x"))
         figures.append(Figure("trembling of the face inside it, in px against the clip's own", inside, 1.1, unit="x"))
     return figures
+
+
+def _blink(analysis: FaceAnalysis) -> Figure:
+    """How far the eyes of a swapped face are from being as closed as those of the clip, where those are closed most."""
+    registry = Registry(TorchRuntime())
+    identity, _ = build_identity(analysis, [photos()["astronaut"]], "source", "")
+    swapper = SWAPPERS[0].load(registry)
+    away: list[tuple[float, float]] = []
+    for frame in watch_video(SAMPLES / "grace_hopper_acts.mp4", TorchRuntime().progress):
+        picture = frame.picture[None]
+        face = analysis.detect(picture).frames[0][0]
+        wanted = _eyes_closed(face)
+        if wanted > CLOSED:
+            swapped = stitched_pictures(picture, swap_faces(swapper, picture, [(0, face, identity)], SwapOptions()))
+            away.append((wanted, abs(_eyes_closed(analysis.detect(swapped).frames[0][0]) - wanted)))
+    if not away:
+        raise ValueError("nobody blinks in the sample clip")
+    return Figure("closed eyes after the swap: blink read, against the clip's", max(off for _, off in away), 0.2)
+
+
+def _eyes_closed(face: Face) -> float:
+    """Mean of both eyes' blink as the blendshape network reads it."""
+    if face.blendshapes is None:
+        raise ValueError("the benchmark's analysis reads no blendshapes")
+    return float(face.blendshapes[[BLENDSHAPE_NAMES.index(name) for name in ("eyeBlinkLeft", "eyeBlinkRight")]].mean())
 
 
 def _swaying(name: str, step: int) -> Placed:

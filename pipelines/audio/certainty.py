@@ -21,9 +21,9 @@ VOICE_AT, VOICE_WIDTH = -144.0, 2.0
 #: Evidence of earlier pieces counts as much as so many steps at most: people take turns in languages, too.
 MEMORY_STEPS = 3000
 #: Trust in phones that are certainly English of a real voice, and in those that are certainly not.
-MOST_TRUST, LEAST_TRUST = 1.0, 0.45
+MOST_TRUST, LEAST_TRUST = 1.0, 0.44
 #: Share of the likely phones against loudness in `Heard.opening`, at that least trust.
-LEAST_SHARE = 0.65
+LEAST_SHARE = 0.6
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,6 @@ def describe_heard(heard: Heard) -> str:
             f"{heard.duration_s:.2f} s, {spoken:.2f} s of it spoken: {len(sounds)} sounds. Heard: {spelled}{more}"
         )
         lines += _doubts(heard)
-    if heard.phones and heard.trust < 1:
-        lines.append(
-            f"The sounds count {100 * heard.trust:.0f} %, loudness the rest: they are not sure enough to count alone."
-        )
     return "\n".join(lines)
 
 

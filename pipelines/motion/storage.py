@@ -51,8 +51,15 @@ def save_motion(
 
 
 def motion_hash(motion: Motion) -> str:
-    """Hexadecimal sha256 of all that a motion holds."""
-    return hashlib.sha256(_encode(motion)).hexdigest()
+    """Hexadecimal sha256 of all that a motion holds: the same for the same motion, in every process."""
+    # not of a file's bytes: safetensors writes its texts in any order
+    digest = hashlib.sha256(f"{motion.fps!r} {len(motion)}".encode())
+    digest.update(np.ascontiguousarray(motion.values).tobytes())
+    for name in sorted(motion.channels):
+        rows = motion.channels[name]
+        digest.update(f"{name!r} {rows.shape}".encode())
+        digest.update(np.ascontiguousarray(rows).tobytes())
+    return digest.hexdigest()
 
 
 def load_motion(path: Path, csv: CsvOptions | None = None) -> tuple[Motion, str]:

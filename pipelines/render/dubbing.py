@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -25,7 +26,7 @@ from ..motion.timing import interpolated, smooth_step
 from .mesh_renderer import warp_grid
 from .mouth import draw_mouth, mouth_of
 from .mouth_rest import MouthAtRest, without_teeth
-from .movement import move
+from .movement import Moved, move
 from .portrait import RINGS, Portrait, prepare
 from .visibility import facing
 
@@ -35,6 +36,8 @@ AFTER_SPEECH: tuple[str, ...] = get_args(AfterSpeech)
 
 #: Seconds in which the filmed mouth comes back.
 _BACK_S = 0.3
+#: Moves of less than this (px) and differences of less than a quarter of an 8-bit step are none.
+_UNSEEN_PX, _UNSEEN = 0.02, 1e-3
 #: Frames that are looked at before the first of them is drawn: rest is known better then.
 _AHEAD = 8
 
@@ -130,7 +133,7 @@ def drawn_mouth(picture: Tensor, face: Face, rest: MouthAtRest, shapes: FloatArr
     offset = np.array([*filmed.origin, 0], np.float32)
     calm = _with_landmarks(filmed, as_float_array(rest.placed(face.landmarks, share) - offset))
     still = np.zeros(3, np.float32)
-    moved = move(calm, as_float_array(shapes * np.float32(share)), still, still)
+    moved = _settled(filmed, move(calm, as_float_array(shapes * np.float32(share)), still, still))
     # pixels come from where the mouth was filmed
     apart = _with_landmarks(filmed, without_teeth(filmed.landmarks))
     grid, x, y = warp_grid(apart, moved, (filmed.pixels.shape[1], filmed.pixels.shape[2]), fine=True)
@@ -140,8 +143,16 @@ def drawn_mouth(picture: Tensor, face: Face, rest: MouthAtRest, shapes: FloatArr
     draw_mouth(calm, mouth_of(calm), moved, drawn, (x, y))
     out = picture.clone()
     x, y = x + filmed.origin[0], y + filmed.origin[1]
-    out[y : y + drawn.shape[1], x : x + drawn.shape[2], :3] = drawn.permute(1, 2, 0)
+    given = out[y : y + drawn.shape[1], x : x + drawn.shape[2], :3]
+    new = drawn.permute(1, 2, 0)
+    given.copy_(torch.where((new - given).abs().amax(-1, keepdim=True) > _UNSEEN, new, given))
     return out
+
+
+def _settled(filmed: Portrait, moved: Moved) -> Moved:
+    """What hardly moves does not move, so that eyes and brows keep every pixel."""
+    change = np.linalg.norm(moved.vertices - filmed.vertices, axis=1, keepdims=True)
+    return replace(moved, vertices=np.where(change < _UNSEEN_PX, filmed.vertices, moved.vertices))
 
 
 def _with_landmarks(portrait: Portrait, landmarks: FloatArray) -> Portrait:

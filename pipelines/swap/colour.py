@@ -11,6 +11,10 @@ from torch import Tensor
 
 _DARKEST = 1 / 64  # keeps the logarithm of black finite
 
+#: What differs from its surround by more than this many times the texture's median is an edge: sharpened like texture
+#: it would get a halo.
+_EDGE = 6.0
+
 
 def smooth(values: Tensor, sigma_px: float) -> Tensor:
     """Gaussian blur of (N, C, h, w) with zeros outside."""
@@ -149,9 +153,9 @@ def match_detail(source: Tensor, target: Tensor, skin: Tensor, grain: Callable[[
 
     source, target: (3, h, w) in [0, 1], in one place. skin: (h, w) weights >= 0. grain: gives (h, w) of unit variance,
     as `face_grain` does, where it is needed. Returns (3, h, w): the source with the finest octave of its brightness
-    strengthened, at most by 1.8, and with grain for what is still missing; concretely the median of |fine| over the
-    skin is brought to the target's, as far as grain of that variance does where it is softer than white noise. A
-    crisper source stays as it is.
+    strengthened, at most by 1.8 and edges no more than texture, and with grain for what is still missing; concretely
+    the median of |fine| over the skin is brought to the target's, as far as grain of that variance does where it is
+    softer than white noise. A crisper source stays as it is.
     """
     fine = _fine(source.mean(0))
     where = skin[::2, ::2] > 0.5
@@ -163,7 +167,7 @@ def match_detail(source: Tensor, target: Tensor, skin: Tensor, grain: Callable[[
         return source
     boost = min(wanted / max(have, 1e-5), 1.8)
     missing = 1.48 * max(wanted**2 - (boost * have) ** 2, 0.0) ** 0.5
-    detail = (boost - 1) * fine
+    detail = (boost - 1) * fine.clamp(-_EDGE * have, _EDGE * have)
     return source + (detail + min(missing, 0.03) * grain() if missing > 0 else detail)
 
 

@@ -21,12 +21,12 @@ GOOD_LAYER = 1
 
 
 def bands(samples: NDArray[np.float32]) -> EncoderFeatures:
-    """Three layers of 40 numbers per frame: noise, the loudness of 40 bands in dB / 10, and ones."""
+    """Three layers of 40 numbers per frame: noise, 40 bands in dB / 10 whose common level counts half, and ones."""
     frames = np.lib.stride_tricks.sliding_window_view(samples, WAV2VEC2.window)[:: WAV2VEC2.hop]
     power = np.abs(np.fft.rfft(frames * np.hanning(WAV2VEC2.window), 512)) ** 2
     edges = np.unique(np.geomspace(4, 257, BANDS + 16).round().astype(int))[: BANDS + 1]
     loud = np.log10(np.add.reduceat(power, edges[:-1], axis=1)[:, :BANDS] + 1e-6)
-    seen = torch.from_numpy(loud.astype(np.float32))
+    seen = torch.from_numpy((loud - 0.5 * loud.mean(1, keepdims=True)).astype(np.float32))
     # noise that depends on the sound only, so that the same sound gives the same features
     noise = torch.from_numpy(np.modf(loud * 1e6)[0].astype(np.float32))
     return EncoderFeatures((noise, seen, torch.ones_like(seen)), len(samples), WAV2VEC2)

@@ -16,6 +16,8 @@ from likeness.pipelines.audio.visemes import opening_curve
 
 FIXTURES = Path(__file__).parent / "fixtures"
 CLIPS = ("sense_0880", "sense_0930")
+#: The aligner tells the middle of a window of 410 samples as if the window were a step of 160, s.
+EARLY_S = 125 / RATE_HZ
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ def clip(name: str) -> Clip:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
     record = json.loads((FIXTURES / f"{name}.json").read_text(encoding="utf-8"))
     named = [(start, end, phone if phone in ARPABET else SILENCE) for start, end, phone in record["phones"]]
-    ends = [start for start, _, _ in named[1:]] + [len(samples) / RATE_HZ]
-    phones = tuple(Phone(name, start, end) for (start, _, name), end in zip(named, ends, strict=True))
+    edges = [0.0, *(start + EARLY_S for start, _, _ in named[1:]), len(samples) / RATE_HZ]
+    phones = tuple(Phone(name, *span) for (_, _, name), *span in zip(named, edges[:-1], edges[1:], strict=True))
     return Clip(Speech(samples), record["words"], phones)
 
 

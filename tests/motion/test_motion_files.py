@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from safetensors.numpy import save as to_safetensors
 
 from likeness.pipelines.errors import InputError, LikenessError, UnsafeFileError
-from likeness.pipelines.motion.channels import ARKIT_NAMES
+from likeness.pipelines.motion.channels import ARKIT_NAMES, VALUE_NAMES
 from likeness.pipelines.motion.gaps import fill_gaps
 from likeness.pipelines.motion.json_file import motion_from_json, motion_to_json
 from likeness.pipelines.motion.live_link import CsvOptions, motion_from_csv, motion_to_csv
 from likeness.pipelines.motion.live_link_time import rate_of, timecode
-from likeness.pipelines.motion.motion import Motion, still
-from likeness.pipelines.motion.storage import Format, load_motion, save_motion
+from likeness.pipelines.motion.motion import Motion, motion_from_values, still
+from likeness.pipelines.motion.storage import Format, load_motion, motion_hash, save_motion
 
 AUTO = CsvOptions()
 
@@ -255,3 +255,21 @@ def test_gaps_are_bridged_inside_a_scene_only() -> None:
     assert fill_gaps(values, known, cuts=(4,))[:, 0].tolist() == [0, 1, 2, 2, 5, 5, 5]
     assert fill_gaps(values, known, cuts=(3, 5))[:, 0].tolist() == [0, 1, 2, 2, 2, 5, 5]
     assert fill_gaps(values, np.zeros(7, bool))[:, 0].tolist() == [0] * 7
+
+
+def test_the_hash_of_a_motion_is_the_same_every_time_and_another_for_any_change() -> None:
+    rows = np.linspace(0, 1, 3 * len(VALUE_NAMES), dtype=np.float32).reshape(3, -1)
+    extra = {"a": np.ones((3, 2), np.float32), "b": np.zeros((3, 1), np.float32)}
+    motion = motion_from_values(25.0, rows, extra)
+    again = motion_from_values(25.0, rows.copy(), dict(reversed(extra.items())))
+    assert len({motion_hash(motion) for _ in range(8)} | {motion_hash(again)}) == 1
+    nudged = rows.copy()
+    nudged[1, 3] += 1e-6
+    others = [
+        motion_from_values(24.0, rows, extra),
+        motion_from_values(25.0, nudged, extra),
+        motion_from_values(25.0, rows, {"a": extra["a"], "c": extra["b"]}),
+        motion_from_values(25.0, rows, {"a": extra["a"] * 2, "b": extra["b"]}),
+        motion_from_values(25.0, rows),
+    ]
+    assert len({motion_hash(one) for one in (motion, *others)}) == 6

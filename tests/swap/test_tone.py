@@ -76,6 +76,17 @@ def test_a_soft_source_gets_the_targets_grain_and_a_crisp_one_stays():
     assert torch.equal(match_detail(grainy, soft, skin, lambda: grain), grainy)
 
 
+def test_texture_is_sharpened_and_an_edge_gets_no_halo():
+    soft, crisp = picture((0.6, 0.5, 0.4), 96, 0.004), picture((0.6, 0.5, 0.4), 96, 0.0065, seed=1)
+    edge = torch.zeros(96, 96)
+    edge[:, 48:] = 0.4
+    skin = torch.ones(96, 96)
+    matched = match_detail(soft - edge, crisp, skin, lambda: torch.zeros(96, 96))
+    plain = match_detail(soft, crisp, skin, lambda: torch.zeros(96, 96))
+    assert float(plain[:, :, :40].std(2).mean()) > 1.3 * float(soft[:, :, :40].std(2).mean())
+    assert float((matched - (soft - edge))[:, :, 44:52].abs().max()) < 0.02
+
+
 def places(size, scale, shift=0.0):
     """Where pixels of a face of this scale lie in its crop, after it moved by `shift` px of the picture."""
     steps = (torch.arange(float(size)) - shift) / scale

@@ -83,9 +83,50 @@ def _hard_case(image, kind):
     return torch.cat([torch.zeros_like(image), image])
 
 
+SOUNDS = ("5.1", "96 kHz", "8 kHz", "batch of two", "no samples", "nan", "music", "clipping", "none", "three channels")
+
+
+class SoundCase(io.ComfyNode):
+    """A voice made into a hard case."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="LikenessTestSound",
+            category="testing",
+            inputs=[io.Audio.Input("audio"), io.Combo.Input("kind", options=list(SOUNDS))],
+            outputs=[io.Audio.Output()],
+        )
+
+    @classmethod
+    def execute(cls, audio, kind):
+        return io.NodeOutput(_hard_sound(audio["waveform"], audio["sample_rate"], kind))
+
+
+def _hard_sound(wave, rate, kind):
+    times = torch.arange(wave.shape[-1]) / rate
+    chord = sum(torch.sin(2 * math.pi * hz * times) for hz in (220.0, 277.2, 329.6)) / 8
+    cases = {
+        # the voice in the centre, music in front
+        "5.1": (torch.stack([chord, chord, wave[0, 0], 0 * chord, 0 * chord, 0 * chord])[None], rate),
+        "96 kHz": (wave.repeat_interleave(6, -1), 6 * rate),
+        "8 kHz": (wave[..., ::2], rate // 2),
+        "batch of two": (torch.cat([wave, 0 * wave]), rate),
+        "no samples": (wave[..., :0], rate),
+        "nan": (torch.where(torch.arange(wave.shape[-1]) == 4000, math.nan, wave), rate),
+        "music": (chord[None, None], rate),
+        "clipping": (20 * wave, rate),
+        "three channels": (wave.repeat(1, 3, 1), rate),
+    }
+    if kind == "none":
+        return None
+    waveform, sample_rate = cases[kind]
+    return {"waveform": waveform, "sample_rate": sample_rate}
+
+
 class TestNodes(ComfyExtension):
     async def get_node_list(self):
-        return [LandmarksFromFaces, Picture]
+        return [LandmarksFromFaces, Picture, SoundCase]
 
 
 async def comfy_entrypoint():

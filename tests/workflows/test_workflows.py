@@ -20,6 +20,16 @@ FOLDER = ROOT / "example_workflows"
 WORKFLOWS = sorted(FOLDER.glob("*.json"))
 SAMPLES = ROOT / "assets" / "samples"
 
+#: Title of a blueprint, the example workflow that uses it, its dials.
+BLUEPRINTS = (
+    (
+        "Diffusion Swap",
+        "diffusion_swap",
+        {"denoise", "identity_strength", "pose_strength", "seed", "steps", "cfg", "crop_size"},
+    ),
+    ("Talking Portrait", "talking_portrait", {"transcript", "language", "emotion", "mouth", "head", "seed", "fps"}),
+)
+
 Prompt = dict[str, dict[str, Any]]
 
 
@@ -156,15 +166,17 @@ def test_a_diffusion_swap_paints_the_face_and_nothing_else(comfyui: ComfyServer,
     assert ":" in crop  # inside the blueprint
 
 
-def test_the_blueprint_is_offered_and_is_the_one_of_the_example_workflow(comfyui: ComfyServer) -> None:
+@pytest.mark.parametrize(("title", "workflow", "dials"), BLUEPRINTS)
+def test_a_blueprint_is_offered_and_is_the_one_of_the_example_workflow(
+    comfyui: ComfyServer, title: str, workflow: str, dials: set[str]
+) -> None:
     offered = [entry["name"] for entry in comfyui.get("/global_subgraphs").values()]
-    assert "Diffusion Swap" in offered
-    blueprint = json.loads((ROOT / "subgraphs" / "Diffusion Swap.json").read_text(encoding="utf-8"))
-    assert blueprint["definitions"] == read("diffusion_swap")["definitions"]
+    assert title in offered
+    blueprint = json.loads((ROOT / "subgraphs" / f"{title}.json").read_text(encoding="utf-8"))
+    assert blueprint["definitions"] == read(workflow)["definitions"]
     (host,) = blueprint["nodes"]
     inside = blueprint["definitions"]["subgraphs"][0]
     assert host["type"] == inside["id"] and all(entry["link"] is None for entry in host["inputs"])
-    dials = {"denoise", "identity_strength", "pose_strength", "seed", "steps", "cfg", "crop_size"}
     assert dials <= {entry["name"] for entry in host["inputs"]}
     known = set(comfyui.get("/object_info"))
     assert {node["type"] for node in inside["nodes"]} <= known

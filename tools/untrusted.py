@@ -194,6 +194,15 @@ def _reader_of(module: str, name: str) -> Callable[[Path], object]:
     return lambda path: load(module, name)(path)
 
 
+def _prior() -> bytes:
+    """As DICE-Talk publishes them: an object array that holds a dict."""
+    content = np.empty((), dtype=object)
+    content[()] = {"mu": np.zeros(256, np.float32)}
+    stream = io.BytesIO()
+    np.save(stream, content)
+    return stream.getvalue()
+
+
 READERS: dict[str, Reader] = {
     "identity": Reader(".safetensors", _reader_of("identity.storage", "load_identity"), _identity),
     "motion": Reader(".safetensors", _reader_of("motion.storage", "load_motion"), lambda: _motion("safetensors")),
@@ -203,6 +212,7 @@ READERS: dict[str, Reader] = {
     "weights": Reader(
         ".safetensors", _reader_of("files.checkpoint", "read_checkpoint"), lambda: _tensors({}, a=("F32", 16))
     ),
+    "emotion_prior": Reader(".npy", _reader_of("lips.dicetalk.priors", "read_prior"), _prior),
     "torch_weights": Reader(".pth", _reader_of("files.checkpoint", "read_checkpoint"), _torch_file),
     "onnx": Reader(".onnx", _reader_of("files.onnx_data", "check_external_data"), _onnx),
     "zip": Reader(".zip", _unpack, _zip),

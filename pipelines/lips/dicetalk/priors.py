@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickletools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +23,8 @@ SUFFIXES = (".npy", ".safetensors")
 NAME = "mu"
 _MAGIC = b"\x93NUMPY"
 _MOST_BYTES = 1_000_000
+#: In the header of a plain array.
+_KIND = re.compile(rb"'descr':\s*'<(f[48])'")
 
 
 def read_prior(path: Path) -> Tensor:
@@ -54,18 +57,24 @@ def _from_npy(path: Path) -> FloatArray:
     if not content.startswith(_MAGIC) or len(content) < 12:
         raise WrongWeightsError(f"{path.name} is no .npy file.")
     start = 10 + int.from_bytes(content[8:10], "little")
-    if b"'|O'" not in content[:start]:
-        try:
-            return as_float_array(np.load(path, allow_pickle=False))
-        except ValueError as error:
-            raise WrongWeightsError(f"{path.name} is no complete .npy file ({error}).") from error
+    header, body = content[10:start], content[start:]
+    if b"'|O'" not in header:
+        return _plain(header, body, path.name)
     try:
-        found = next(_numbers_after_name(content[start:]), None)
+        found = next(_numbers_after_name(body), None)
     except ValueError as error:  # what the reader of instructions raises where there are none
         raise WrongWeightsError(f"{path.name} is no complete .npy file ({error}).") from error
     if found is None:
         raise WrongWeightsError(f"{path.name} has no array {NAME!r} of {PRIOR} numbers.")
     return found
+
+
+def _plain(header: bytes, body: bytes, name: str) -> FloatArray:
+    """The numbers of a plain array; its shape does not matter, what follows the header has to be all of it."""
+    kind = _KIND.search(header)
+    if kind is None or len(body) % int(kind[1][1:]):
+        raise WrongWeightsError(f"{name} is no complete .npy file of little-endian floats (f4 or f8).")
+    return as_float_array(np.frombuffer(body, f"<{kind[1].decode()}"))
 
 
 def _numbers_after_name(instructions: bytes) -> Iterator[FloatArray]:

@@ -20,7 +20,7 @@ import numpy as np
 
 from ..cli.home import home
 from ..pipelines.audio.heard import ARPABET, SILENCE, STEPS_HZ, Heard, Phone
-from ..pipelines.audio.pitch import loudness_db
+from ..pipelines.audio.pitch import power_db
 from ..pipelines.audio.speech import RATE_HZ, Speech
 from ..pipelines.errors import LikenessError
 from ..pipelines.face import as_float_array
@@ -81,7 +81,7 @@ def _truth(record: dict[str, list[dict[str, list[dict[str, float | str]]]]], spe
     if end < speech.duration_s - 1e-6:
         phones.append(Phone(SILENCE, end, speech.duration_s))
     # nothing here asks the truth how loud it is, but a value has to be there
-    loud = as_float_array(np.clip((loudness_db(speech) + 50) / 30, 0, 1))
+    loud = as_float_array(np.clip((power_db(speech) + 50) / 30, 0, 1))
     assert len(loud) == max(round(speech.duration_s * STEPS_HZ), 1)
     return Heard(speech.duration_s, tuple(phones), loud, 1.0, "truth")
 

@@ -30,7 +30,7 @@ class Listener(Protocol):
     def licence(self) -> str: ...
 
     def missing(self, request: Request) -> str:
-        """What it lacks to serve this request, with the way to get it; "" when nothing is."""
+        """What it lacks to serve this request and the way to get it, without a full stop; "" when it lacks nothing."""
         ...
 
     def listen(self, speech: Speech, request: Request, watch: Watch) -> Heard: ...
@@ -63,8 +63,8 @@ def listen(
             heard = entry.listen(speech, request, watch)
             return replace(heard, said=(f"Listened by {entry.title} ({entry.licence}).", *lines, *heard.said))
         if backend != "auto":
-            raise MissingPackageError(f"The listener {entry.name} cannot be used: {lacking}")
-        lines.append(f"Not {entry.name}: {lacking}")
+            raise MissingPackageError(f"The listener {entry.name} cannot be used: {lacking}.")
+        lines.append(f"Not {entry.name}: {lacking}.")
     raise MissingPackageError("There is no way to listen. " + " ".join(lines))
 
 

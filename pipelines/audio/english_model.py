@@ -1,6 +1,7 @@
 """The English acoustic model that comes in the package pocketsphinx: how phones sound, and which follow which.
 
-US English, semi-continuous with one codebook per phone (Sphinx "PTM"), by CMU and the pocketsphinx authors, BSD-2.
+US English, semi-continuous with one codebook per phone (Sphinx "PTM"): copyright 2015 Alpha Cephei Inc., BSD-2. Of the
+package's code only what reads its table of phone triples is run; hearing and following a text are this room's own.
 """
 
 from __future__ import annotations
@@ -83,8 +84,15 @@ def english_model() -> EnglishModel:
     folder = Path(get_model_path()) / "en-us"
     found = _alive.get(str(folder))
     if found is None:
-        grammar: Any = NGramModel.readfile(str(folder / "en-us-phone.lm.bin"))
-        found = _alive[str(folder)] = _read(folder, _follows(grammar.prob))
+        try:
+            grammar: Any = NGramModel.readfile(str(folder / "en-us-phone.lm.bin"))
+            found = _alive[str(folder)] = _read(folder, _follows(grammar.prob))
+        except WrongWeightsError:
+            raise
+        except (OSError, RuntimeError, ValueError, IndexError) as error:
+            raise WrongWeightsError(
+                f"The acoustic model in {folder} cannot be read ({error}): install pocketsphinx again."
+            ) from error
     return found
 
 

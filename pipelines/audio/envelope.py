@@ -48,7 +48,7 @@ class EnvelopeListener:
 
 
 def steps_of(speech: Speech) -> int:
-    """How many steps at `STEPS_HZ` a speech has, as `Heard` counts them."""
+    """Steps of a speech at `STEPS_HZ`, as `Heard` counts them; step i is about the time i / 100 to (i + 1) / 100 s."""
     return max(round(speech.duration_s * STEPS_HZ), 1)
 
 

@@ -37,8 +37,8 @@ class Heard:
     duration_s: of the speech. phones: in order and without gaps from 0 to the end, silence named `SILENCE`; empty from
     a backend that hears no phones. opening: (T,) at `STEPS_HZ`, 0 closed to 1 widest open, what the sound says of
     the mouth without deciding for one phone: by loudness, and by how open all likely phones are. trust: 0 to 1, how far
-    the phones count against `opening` (1: only phones, 0: only `opening`). backend:
-    its name. said: what it has to report, one line each.
+    the phones count against `opening` (1: only phones, 0: only `opening`). backend: its name. said: what it has to
+    report, one line each.
     """
 
     duration_s: float

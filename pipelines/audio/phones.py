@@ -32,7 +32,7 @@ class PhonemesListener:
 
     def missing(self, request: Request) -> str:
         """The package, where it is not installed."""
-        return "" if find_spec("pocketsphinx") else f"{INSTALL}."
+        return "" if find_spec("pocketsphinx") else INSTALL
 
     def listen(self, speech: Speech, request: Request, watch: Watch) -> Heard:
         """The phones of a speech, piece by piece; those of the transcript where it fits."""

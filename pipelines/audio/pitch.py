@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..face import FloatArray, as_float_array
+from .envelope import steps_of
 from .heard import STEPS_HZ
 from .speech import RATE_HZ, Speech
 
@@ -34,15 +35,10 @@ _VOICED = 0.55
 QUIETEST_DB = -80.0
 
 
-def step_count(speech: Speech) -> int:
-    """Steps of a speech at `STEPS_HZ`, at least one; step i is about the time i / 100 to (i + 1) / 100 s."""
-    return max(round(speech.duration_s * STEPS_HZ), 1)
-
-
-def loudness_db(speech: Speech) -> FloatArray:
+def power_db(speech: Speech) -> FloatArray:
     """(T,) dB against a full-scale square wave, at least `QUIETEST_DB`: the mean power of 25 ms around each step."""
     width = round(_LOUD_S * RATE_HZ)
-    out = [np.mean(windows**2, 1) for _, windows in _windows(speech.samples, RATE_HZ, width, step_count(speech))]
+    out = [np.mean(windows**2, 1) for _, windows in _windows(speech.samples, RATE_HZ, width, steps_of(speech))]
     return as_float_array(np.maximum(10 * np.log10(np.maximum(np.concatenate(out), 1e-12)), QUIETEST_DB))
 
 
@@ -58,13 +54,13 @@ def pitch_hz(speech: Speech) -> tuple[FloatArray, FloatArray]:
     low = _decimated(speech.samples)
     hz: list[NDArray[np.float64]] = []
     fits: list[NDArray[np.float64]] = []
-    for _, parts in _windows(low, _PITCH_RATE_HZ, window + longest + 1, step_count(speech)):
+    for _, parts in _windows(low, _PITCH_RATE_HZ, window + longest + 1, steps_of(speech)):
         likeness = _likeness(parts, window, shortest - 1, longest + 1)
         lag, fit = _best_lag(likeness)
         hz.append(_PITCH_RATE_HZ / (lag + shortest - 1))
         fits.append(fit)
     pitch, fit = np.concatenate(hz), np.concatenate(fits)
-    voiced = (fit > _VOICED) & (loudness_db(speech) > QUIETEST_DB + 20)
+    voiced = (fit > _VOICED) & (power_db(speech) > QUIETEST_DB + 20)
     return as_float_array(_median_of_five(np.where(voiced, pitch, 0.0))), as_float_array(np.clip(fit, 0, 1))
 
 

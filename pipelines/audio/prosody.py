@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..face import FloatArray, as_float_array
 from .heard import SILENCE, STEPS_HZ, Heard
-from .pitch import loudness_db, pitch_hz
+from .pitch import pitch_hz, power_db
 from .speech import Speech
 
 VOWELS = frozenset("AA AE AH AO AW AY EH ER EY IH IY OW OY UH UW".split())
@@ -33,10 +33,9 @@ _SYLLABLE_DB, _DIP_DB, _APART_S = 12.0, 2.0, 0.11
 
 @dataclass(frozen=True)
 class Syllable:
-    """One syllable: the middle and the length of its vowel in seconds; how stressed it is, 0 to 1."""
+    """One syllable. at_s: the middle of its vowel. stress: 0 to 1."""
 
     at_s: float
-    length_s: float
     stress: float
 
 
@@ -74,7 +73,7 @@ def prosody_of(speech: Speech, heard: Heard) -> Prosody:
 
     Time and memory grow with the length and no faster.
     """
-    loud, (pitch, _) = loudness_db(speech), pitch_hz(speech)
+    loud, (pitch, _) = power_db(speech), pitch_hz(speech)
     voiced = pitch > 0
     level_db = _usual(loud, voiced)
     semitones = np.where(voiced, 12 * np.log2(np.where(voiced, pitch, 1.0)), 0.0)
@@ -185,4 +184,4 @@ def _stressed(start: float, end: float, loud: FloatArray, semitones: FloatArray)
     louder, higher = float(loud[part].max()) / 5, float(semitones[part].mean()) / _USUAL_RANGE
     longer = float(np.log2(max(end - start, 0.02) / 0.09))
     score = 0.9 * higher + 0.7 * louder + 0.7 * longer - 0.9
-    return Syllable((start + end) / 2, end - start, float(1 / (1 + np.exp(-score))))
+    return Syllable((start + end) / 2, float(1 / (1 + np.exp(-score))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from itertools import product
 from pathlib import Path
 
@@ -129,6 +130,24 @@ def test_a_file_that_is_no_model_says_which_it_is(read, tmp_path: Path) -> None:
     path.write_bytes(bytes(range(1, 200)) * 20)
     with pytest.raises(WrongWeightsError, match="means"):
         read(path)
+
+
+def test_a_model_that_was_cut_short_or_is_gone_says_what_to_do(
+    model: EnglishModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import pocketsphinx
+
+    shutil.copytree(
+        model.dictionary.parent, tmp_path / "en-us", ignore=shutil.ignore_patterns("*.dict", "en-us.lm.bin")
+    )
+    monkeypatch.setattr(pocketsphinx, "get_model_path", lambda: str(tmp_path))
+    definition = tmp_path / "en-us" / "en-us" / "mdef"
+    definition.write_bytes(definition.read_bytes()[:5000])
+    with pytest.raises(WrongWeightsError, match=r"en-us cannot be read \(.+\): install pocketsphinx again"):
+        english_model()
+    definition.unlink()
+    with pytest.raises(WrongWeightsError, match=r"mdef.*: install pocketsphinx again"):
+        english_model()
 
 
 def test_without_the_package_the_way_to_get_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

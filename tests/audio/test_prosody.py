@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from likeness.pipelines.audio.envelope import steps_of
 from likeness.pipelines.audio.heard import STEPS_HZ, Heard
-from likeness.pipelines.audio.pitch import QUIETEST_DB, loudness_db, pitch_hz, step_count
+from likeness.pipelines.audio.pitch import QUIETEST_DB, pitch_hz, power_db
 from likeness.pipelines.audio.prosody import PAUSE_S, prosody_of, smoothed
 from likeness.pipelines.audio.speech import RATE_HZ, Speech
 from likeness.tests.audio.spoken import heard_of, voice
@@ -37,17 +38,17 @@ def test_noise_and_silence_have_no_pitch():
 
 def test_loudness_is_in_decibels_of_the_power_around_each_step():
     full = Speech(np.ones(RATE_HZ, np.float32))
-    np.testing.assert_allclose(loudness_db(full)[5:-5], 0, atol=1e-4)
-    half = loudness_db(Speech(np.full(RATE_HZ, 0.5, np.float32)))
+    np.testing.assert_allclose(power_db(full)[5:-5], 0, atol=1e-4)
+    half = power_db(Speech(np.full(RATE_HZ, 0.5, np.float32)))
     np.testing.assert_allclose(half[5:-5], -6.02, atol=0.01)
-    assert (loudness_db(Speech(np.zeros(RATE_HZ, np.float32))) == QUIETEST_DB).all()
+    assert (power_db(Speech(np.zeros(RATE_HZ, np.float32))) == QUIETEST_DB).all()
 
 
 @pytest.mark.parametrize("samples", [1, 100, 159, 160, 16_000, 320_123, 16_000 * 41])
 def test_every_length_has_its_steps_and_blocks_leave_no_seam(samples):
     sound = Speech(np.sin(2 * np.pi * 150 * np.arange(samples) / RATE_HZ).astype(np.float32) * 0.3)
-    loud, (pitch, sure) = loudness_db(sound), pitch_hz(sound)
-    assert len(loud) == len(pitch) == len(sure) == step_count(sound)
+    loud, (pitch, sure) = power_db(sound), pitch_hz(sound)
+    assert len(loud) == len(pitch) == len(sure) == steps_of(sound)
     assert np.isfinite(pitch).all() and np.isfinite(loud).all()
     if samples > 16_000:
         assert np.ptp(loud[5:-5]) < 0.6
@@ -58,7 +59,7 @@ def test_the_measure_of_a_part_is_the_part_of_the_measure():
     rng = np.random.default_rng(1)
     samples = (0.1 * rng.standard_normal(RATE_HZ * 50)).astype(np.float32)
     whole, part = Speech(samples), Speech(samples[RATE_HZ * 18 : RATE_HZ * 24])
-    np.testing.assert_allclose(loudness_db(whole)[1810:2390], loudness_db(part)[10:590], atol=1e-3)
+    np.testing.assert_allclose(power_db(whole)[1810:2390], power_db(part)[10:590], atol=1e-3)
     np.testing.assert_allclose(pitch_hz(whole)[1][1810:2390], pitch_hz(part)[1][10:590], atol=1e-3)
 
 

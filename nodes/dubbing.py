@@ -167,7 +167,7 @@ def _neural(
             "Dub Video was given a motion and neural lips, which hear the sound themselves: disconnect one of them."
         )
     if strength != 1:
-        raise InputError(f"Neural lips draw the whole mouth: strength is {strength:g}, they only know 1.")
+        raise InputError(f"Neural lips draw the whole mouth: strength is {strength:g}; set it to 1 or disconnect lips.")
     work = lips.dub(speech, person, "as filmed" if shorter == AS_FILMED else "silence")
     return (
         work,

@@ -109,7 +109,7 @@ class PrepareTalkingHead(io.ComfyNode):
                     "clip_vision", tooltip="Of the same checkpoint, from Image Only Checkpoint Loader."
                 ),
                 io.Vae.Input("vae", tooltip="Of the same checkpoint."),
-                io.Image.Input("image", tooltip="The portrait; the first picture of a batch."),
+                io.Image.Input("image", tooltip="The portrait; of a batch, the first picture with a face."),
                 sockets.Faces.Input("faces", tooltip="From Detect Faces on the same picture; the first face talks."),
                 audio_input("What is said, at any rate. Two seconds are 25 frames."),
                 io.Combo.Input(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +25,7 @@ from .attention_change import Change
 from .coder import LATENT_CHANNELS, LATENT_SCALE, LatentCoder, coder_print, decoded, encoded
 from .files import WHISPER_FILES, computing_dtype, load_whisper, require_files
 from .hearing import Hearing, sound_tokens
-from .lip_sync import AfterEnd
+from .lip_sync import AFTER_ENDS, AfterEnd
 from .mouth_crop import CropRule, without_lower_half
 from .tracked import TrackedLips
 from .unavglip import UnAvgLip, check_fits, face_vectors, read_unavglip
@@ -109,8 +109,8 @@ class MuseTalk:
 
     def dub(self, speech: Speech, identity: Identity | None = None, after_end: AfterEnd = "silence") -> TrackedLips:
         """Raises InputError when an adapter is loaded and nobody says whose lips they are."""
-        if after_end not in get_args(AfterEnd):
-            raise InputError(f"after_end is {after_end!r}, it must be one of {', '.join(get_args(AfterEnd))}.")
+        if after_end not in AFTER_ENDS:
+            raise InputError(f"after_end is {after_end!r}, it must be one of {', '.join(AFTER_ENDS)}.")
         hearing = Hearing(speech, self.whisper, self.runtime)
         mouths = MouthDrawer(self, hearing, self._faces(identity))
         return TrackedLips(

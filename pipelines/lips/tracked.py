@@ -18,7 +18,7 @@ from ..geometry.warp import crop_pictures
 from ..identity.identity import CROP_TEMPLATE
 from ..identity.parsed_masks import parts_of
 from ..identity.parsing import PARSED_SIZE_PX, FaceParser
-from ..stitch.paste import stitch_faces
+from ..stitch.paste import stitched_pictures
 from .lip_sync import AfterEnd
 from .mouth_crop import SIZE_PX, CropRule, mouth_crop, mouth_mask
 
@@ -75,7 +75,7 @@ class TrackedLips:
             return [frame.picture for frame in frames]
         batch = torch.stack([frame.picture for frame in frames])
         self.drawn += len(seen)
-        stitched, _ = stitch_faces(batch, self._crops(batch, seen, [frame.time_s for frame in frames]))
+        stitched = stitched_pictures(batch, self._crops(batch, seen, [frame.time_s for frame in frames]))
         changed = {one.row for one in seen}
         return [stitched[row] if row in changed else frame.picture for row, frame in enumerate(frames)]
 

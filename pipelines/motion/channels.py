@@ -2,6 +2,8 @@
 
 Left and right in a channel's name are the person's own, as ARKit and MediaPipe have them: eyeBlinkLeft closes the
 eye on the right side of an unmirrored picture. Everywhere else in this pack left and right are sides of the picture.
+mouthClose is the share of the gap between the lips that is closed, 1 for lips that touch however far the jaw is open;
+files in Apple's layout, where it grows with jawOpen, are converted as they are read and written.
 """
 
 from __future__ import annotations

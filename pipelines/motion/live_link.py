@@ -29,6 +29,10 @@ PLACE_COLUMNS = ("HeadX", "HeadY", "HeadZ")
 #: How far an eye is turned when its look channel is 1: what a comfortable glance reaches.
 FULL_GAZE_RAD = math.radians(30)
 
+#: Apple's mouthClose takes jawOpen back, so lips touch where both are as large; of a jaw that is open by less than this
+#: it is a share of this, because the quotient of two values near 0 is noise.
+LEAST_JAW = 0.05
+
 _TIME, _COUNT = "timecode", "blendshapecount"
 
 
@@ -44,7 +48,8 @@ class CsvOptions:
 def motion_to_csv(motion: Motion) -> str:
     """A motion as the app writes it: time code, 61, 52 blendshapes, head yaw, pitch, roll, six eye angles (radians).
 
-    Places are added as HeadX, HeadY, HeadZ where there are any. Eye angles come from the look channels. Raises
+    Places are added as HeadX, HeadY, HeadZ where there are any. Eye angles come from the look channels. mouthClose, the
+    share of the lips' gap that is closed, is written as Apple's, concretely mouthClose * max(jawOpen, 0.05). Raises
     InputError for extra channels, which this layout has no place for.
     """
     if motion.channels:
@@ -56,6 +61,7 @@ def motion_to_csv(motion: Motion) -> str:
     header = ["Timecode", "BlendShapeCount", *names, *HEAD_COLUMNS, *EYE_COLUMNS, *(PLACE_COLUMNS if moved else ())]
     order = [VALUE_INDEX[name[0].lower() + name[1:]] for name in HEAD_COLUMNS]
     values = motion.values
+    values[:, VALUE_INDEX["mouthClose"]] *= np.maximum(motion.channel("jawOpen"), LEAST_JAW)
     table = np.concatenate([values[:, : len(ARKIT_NAMES)], values[:, order], _eye_angles(motion)], 1)
     if moved:
         table = np.concatenate([table, motion.translation], 1)
@@ -81,8 +87,9 @@ def motion_from_csv(text: str, options: CsvOptions) -> tuple[Motion, str]:
 
     Columns may come in any order and spelling that `channel_called` knows, and be missing (then 0); separators may be
     commas, semicolons or tabs, decimals points or commas. Rows without numbers are gaps, filled from those around them;
-    uneven time codes are laid on an even grid. Raises InputError, naming row and column, for text that is no number, no
-    known column, no rows or too many.
+    uneven time codes are laid on an even grid. Apple's mouthClose becomes the share of the lips' gap that is closed,
+    concretely min(mouthClose / max(jawOpen, 0.05), 1). Raises InputError, naming row and column, for text that is no
+    number, no known column, no rows or too many.
     """
     header, rows = _read(text)
     columns, unknown = _columns(header)
@@ -97,7 +104,8 @@ def motion_from_csv(text: str, options: CsvOptions) -> tuple[Motion, str]:
         values[:, [VALUE_INDEX["headYaw"], VALUE_INDEX["headRoll"]]] *= -1
     lost = int((~known).sum())
     fps, values, even = _on_even_times(header, rows, values, options.fps)
-    motion, limited = limit(motion_from_values(fps, values))
+    apple, limited = limit(motion_from_values(fps, values))
+    motion = _closing_a_share(apple)
     notes = [even] if even else []
     if lost:
         notes.append(f"{lost} of {len(rows)} row(s) without numbers were filled from those around them.")
@@ -107,6 +115,14 @@ def motion_from_csv(text: str, options: CsvOptions) -> tuple[Motion, str]:
     if unknown:
         notes.append(f"{len(unknown)} column(s) were left out: {', '.join(unknown[:6])[:120]}.")
     return motion, "\n".join([*notes, *([limited.text] if limited.text else [])])
+
+
+def _closing_a_share(apple: Motion) -> Motion:
+    """A motion of Apple's with the share of the gap between the lips that is closed, as renderers read mouthClose."""
+    values = apple.values
+    share = apple.channel("mouthClose") / np.maximum(apple.channel("jawOpen"), LEAST_JAW)
+    values[:, VALUE_INDEX["mouthClose"]] = share.clip(-1, 1)
+    return apple.with_values(values)
 
 
 def _read(text: str) -> tuple[list[str], list[list[str]]]:

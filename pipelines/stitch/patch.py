@@ -35,7 +35,7 @@ class Frame:
 
     def __init__(self, picture: Tensor, out: Tensor, used: Tensor | None) -> None:
         self.picture, self.out, self.used = picture, out, used
-        self._copied, self._faces = 0, 0
+        self._copied = 0
         self._regions: list[Region] = []
 
     def copy_to(self, row: int) -> None:

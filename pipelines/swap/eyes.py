@@ -21,8 +21,8 @@ def steer_irises(
 
     places: (2, h, w) px of the source's crop, as the mesh gives them; changed in place. source: (478, 3) px of the
     crop. moved: (478, 3) px of the window. blinks: how far each eye is closed, 0 to 1, for a closed eye looks nowhere.
-    Returns the places: near each iris they are shifted by what brings the
-    source's iris centre onto the pixel of the moved one, fading with the distance; lids and corners stay.
+    Returns the places: near each iris they are shifted by what brings the source's iris centre onto the pixel of the
+    moved one, fading with the distance; lids and corners stay.
     """
     height, width = places.shape[1:]
     for eye, blink in zip(EYES, blinks, strict=True):

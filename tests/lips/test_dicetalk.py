@@ -80,6 +80,12 @@ def test_a_speech_gives_a_row_for_every_eighty_milliseconds(talker):
         talker.tokens(Speech(sound(0.05)), None)
 
 
+def test_whole_frames_of_sound_give_as_many_rows(talker):
+    # 29 and 57 times 80 ms are a little less than that in floating point
+    for count in (1, 29, 57):
+        assert len(talker.tokens(Speech(sound(count * 0.08)), None).sound) == count
+
+
 def test_missing_files_are_named_in_one_message(empty_registry):
     with pytest.raises(MissingWeightsError) as caught:
         load_talker(empty_registry)

@@ -134,6 +134,17 @@ def test_time_codes_give_the_rate_and_uneven_rows_are_laid_on_even_frames() -> N
     assert np.allclose(motion.channel("jawOpen"), np.arange(60) / 100, atol=1e-6)
 
 
+def test_lips_that_touch_over_an_open_jaw_do_so_here_and_in_apples_files() -> None:
+    text = "JawOpen,MouthClose\n0.3,0.3\n0.3,0.15\n0.3,0\n0.1,0.4\n0.01,0.01\n0,0\n"
+    motion, notes = motion_from_csv(text, CsvOptions(fps=60))
+    assert motion.channel("mouthClose").tolist() == pytest.approx([1, 0.5, 0, 1, 0.2, 0])
+    assert motion.channel("jawOpen").tolist() == pytest.approx([0.3, 0.3, 0.3, 0.1, 0.01, 0]) and "clamped" not in notes
+    header, *rows = motion_to_csv(motion).splitlines()
+    column = header.split(",").index("MouthClose")
+    written = [float(row.split(",")[column]) for row in rows]
+    assert written == pytest.approx([0.3, 0.15, 0, 0.1, 0.01, 0], abs=1e-6)
+
+
 def test_a_flipped_head_turns_the_other_way() -> None:
     text = "JawOpen,HeadYaw,HeadPitch,HeadRoll\n0,0.1,0.2,0.3\n"
     motion, _ = motion_from_csv(text, CsvOptions(flip_head=True))

@@ -16,9 +16,11 @@ from likeness.pipelines.face import Face
 from likeness.pipelines.identity.net_blendshapes import BLENDSHAPE_NAMES
 from likeness.pipelines.motion.motion import Motion
 from likeness.pipelines.registry import Registry
+from likeness.pipelines.render import Renderer
 from likeness.pipelines.render.animate import animated, load_renderer
 from likeness.pipelines.render.performance import AFTERWARDS, Performance
 from likeness.pipelines.runtime import TorchRuntime
+from likeness.tests.render.liveportrait_parts import following
 
 RENDERER, _ = load_renderer(Registry(TorchRuntime()), "mesh")
 
@@ -54,24 +56,26 @@ def pair(sitters: SimpleNamespace) -> SimpleNamespace:
     )  # fmt: skip
 
 
-def perform(sitter: SimpleNamespace, *motions: Motion, **more: Any) -> Performance:
-    return Performance(RENDERER, sitter.picture, sitter.faces, motions, 1.0, BLENDSHAPE_NAMES, **more)
+def perform(sitter: SimpleNamespace, *motions: Motion, renderer: Renderer = RENDERER, **more: Any) -> Performance:
+    return Performance(renderer, sitter.picture, sitter.faces, motions, 1.0, BLENDSHAPE_NAMES, **more)
 
 
 def alone(sitter: SimpleNamespace) -> SimpleNamespace:
     return SimpleNamespace(picture=sitter.picture[0], faces=(sitter.face,))
 
 
-def test_a_time_shows_what_animate_portrait_shows_in_that_frame(sitters: SimpleNamespace) -> None:
+@pytest.mark.parametrize("renderer", [RENDERER, following()], ids=["mesh", "liveportrait"])
+def test_a_time_shows_what_animate_portrait_shows_in_that_frame(sitters: SimpleNamespace, renderer: Renderer) -> None:
     motion = opening(0.0, 0.3, 0.6)
     one = alone(sitters.hopper)
     frames = list(
-        animated(Registry(TorchRuntime()), RENDERER, one.picture, one.faces, motion, 1.0, BLENDSHAPE_NAMES)
+        animated(Registry(TorchRuntime()), renderer, one.picture, one.faces, motion, 1.0, BLENDSHAPE_NAMES)
     )  # fmt: skip
-    shows = perform(one, motion)
+    shows = perform(one, motion, renderer=renderer)
     assert all(torch.equal(shows.at(k / 25), frame) for k, frame in enumerate(frames))
-    between = perform(one, opening(0.3, 0.6)).at(0.5 / 25)
-    assert torch.allclose(between, perform(one, opening(0.45)).at(0.0), atol=1e-5)
+    assert (frames[2] - frames[0]).abs().max() > 0.1
+    between = perform(one, opening(0.3, 0.6), renderer=renderer).at(0.5 / 25)
+    assert torch.allclose(between, perform(one, opening(0.45), renderer=renderer).at(0.0), atol=1e-5)
 
 
 def test_each_face_makes_its_own_motion_and_leaves_the_other_alone(pair: SimpleNamespace) -> None:

@@ -20,6 +20,7 @@ from likeness.pipelines.safety.picture_files import read_statement
 from likeness.pipelines.safety.statement import Statement
 from likeness.tests.comfyui_server import ComfyServer, PromptFailed
 from likeness.tests.safety.certificates import write_certificate
+from likeness.tests.workflows.test_speech_nodes import DUB, LISTEN, PORTRAIT
 from likeness.tests.workflows.test_workflows import SAMPLES, prompt_of, titled
 
 
@@ -217,6 +218,43 @@ class TestProtected:
         crisp = {"restorer": ["restorer", 0], "fidelity": 0.5, "area": "face"}
         outputs = comfyui.run(kept | {"act": {"class_type": "LikenessRestoreFaces", "inputs": given | crisp}})
         assert outputs["act"]["text"][0].startswith("1 face(s) restored with sharpen.")
+
+    @pytest.fixture
+    def her_motion(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> dict[str, Any]:
+        """Her photo and a motion, with a node that is to bring both together."""
+        photo, loader = titled(prompt, "Source photo"), of_kind(prompt, "LoadFaceAnalysis")
+        motion = {"emotion": "happiness", "intensity": 0.5, "seconds": 0.2, "rise_s": 0.0, "fall_s": 0.0, "fps": 10.0}
+        saving = {"video": ["made", 0], "filename_prefix": "her", "format": "auto", "codec": "auto"}
+        sound = {"duration": 0.2, "sample_rate": 16000, "channels": 1}
+        return {
+            "photo": prompt[photo],
+            "analysis": prompt[loader],
+            "happy": {"class_type": "LikenessEmotion", "inputs": motion},
+            "sound": {"class_type": "EmptyAudio", "inputs": sound},
+            "save": {"class_type": "SaveVideo", "inputs": saving},
+        }
+
+    def test_a_video_of_her_photo_is_refused(self, comfyui: ComfyServer, her_motion: dict[str, Any]) -> None:
+        found = {"image": ["photo", 0], "analysis": ["analysis", 0], "threshold": 0.5, "max_faces": 0, "min_size_px": 0}
+        moved = PORTRAIT | {"image": ["photo", 0], "faces": ["faces", 0], "motions.motion0": ["happy", 0]}
+        her_motion["faces"] = {"class_type": "LikenessDetectFaces", "inputs": found}
+        her_motion["made"] = {"class_type": "LikenessAnimatePortraitToVideo", "inputs": moved}
+        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'.*protected"):
+            comfyui.run(her_motion)
+        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))
+
+    def test_dubbing_a_video_of_her_is_refused_when_she_appears(
+        self, comfyui: ComfyServer, her_motion: dict[str, Any]
+    ) -> None:
+        given = {"video": ["film", 0], "audio": ["sound", 0], "analysis": ["analysis", 0], "motion": ["happy", 0]}
+        her_motion |= {
+            "frames": {"class_type": "RepeatImageBatch", "inputs": {"image": ["photo", 0], "amount": 2}},
+            "film": {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 10.0}},
+            "made": {"class_type": "LikenessDubVideo", "inputs": LISTEN | DUB | given},
+        }
+        with pytest.raises(PromptFailed, match=r"the video, at 0\.00 s is 'E\. Collins'.*protected"):
+            comfyui.run(her_motion)
+        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))
 
     def test_changing_her_face_in_a_video_is_refused_when_she_appears(self, comfyui: ComfyServer) -> None:
         prompt = prompt_of(comfyui, "swap_in_video")

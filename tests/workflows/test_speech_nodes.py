@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from likeness.tests.comfyui_server import ComfyServer, PromptFailed
-from likeness.tests.video.drawn import shown
+from likeness.tests.video.drawn import samples, shown
 from likeness.tests.video.test_sound_and_watch import heard
 
 Prompt = dict[str, dict[str, Any]]
@@ -112,6 +112,22 @@ def test_more_sound_than_motion_rests_and_more_motion_than_sound_is_a_choice(com
     del prompt["video"]["inputs"]["audio"]
     path, report = film(comfyui, prompt)
     assert len(shown(path)) == 5 and "sound: none" in report
+
+
+def stirred(path: Path) -> float:
+    """By how much the pixel that changes most does so in a video, 0 to 1."""
+    return float(np.ptp(np.stack([samples(frame) for _, frame in shown(path)]), axis=0).max())
+
+
+def test_a_loaded_renderer_draws_the_video(comfyui: ComfyServer) -> None:
+    """LivePortrait without its files: the head's square follows its keypoints as a whole."""
+    prompt = portrait(loaded=["renderer", 0]) | {"renderer": node("LikenessTestLivePortrait")}
+    path, report = film(comfyui, prompt)
+    assert report.startswith("LivePortrait") and len(shown(path)) == 23
+    moves = stirred(path)
+    prompt["video"]["inputs"]["strength"] = 0.0
+    rests = stirred(film(comfyui, prompt)[0])
+    assert moves > 0.2 and rests < 0.02
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,6 @@ PRIOR = 256
 HEADS = 8
 #: How much of the loss draws a vector to its entry instead of the entry to it.
 COMMITMENT = 0.25
-#: Of the sound: features of a window, layers of the encoder and their width, flattened in this order.
-SOUND_WINDOW, SOUND_LAYERS, SOUND_WIDTH = 10, 5, 384
 
 
 class TokenProjection(nn.Module):
@@ -131,11 +129,14 @@ class EmotionModel(nn.Module):
             priors, found = priors.masked_fill(masked[:, None], 0), found.masked_fill(masked[:, None], 0)
         return self.attention(self.emo_linear(priors), self.kv_tokens_linear(found))
 
-    def emotion(self, prior: Tensor) -> tuple[Tensor, Tensor]:
-        """(tokens, unconditional tokens), (1, T, width) each, of one prior (256,)."""
+    def emotion(self, prior: Tensor, retrieval: bool = False) -> tuple[Tensor, Tensor]:
+        """(tokens, unconditional tokens), (1, T, width) each, of one prior (256,). retrieval: as of `forward`.
+
+        Raises InputError for another shape.
+        """
         if tuple(prior.shape) != (PRIOR,):
             raise InputError(f"An emotion prior has {PRIOR} numbers, this has the shape {tuple(prior.shape)}.")
-        both = self(torch.stack([prior, torch.zeros_like(prior)]))
+        both = self(torch.stack([prior, torch.zeros_like(prior)]), retrieval)
         return both[:1], both[1:]
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...audio.speech import Speech
+from ...audio.speech import RATE_HZ, Speech
 from ...errors import InputError
 from ...face import Face
 from ...registry import Handle, Registry, Runtime
 from ..files import WHISPER_FILES, load_whisper, require_files
 from ..hearing import Hearing
-from .emotion import EmotionModel, read_emotion_model, read_sound_projection
+from .emotion import PRIOR, EmotionModel, read_emotion_model, read_sound_projection
 from .network import FACE_AREA, read_face_guide
 
 NETWORK_FILE, SOUND_FILE = "dice_talk_unet", "dice_talk_audio_linear"
@@ -21,6 +21,8 @@ EMOTION_FILE, GUIDE_FILE = "dice_talk_emo_model", "dice_talk_pose_guider"
 #: In the order in which they are missed.
 FILES = (NETWORK_FILE, GUIDE_FILE, SOUND_FILE, EMOTION_FILE)
 FPS = 12.5
+#: How much sound a frame shows.
+FRAME_SAMPLES = round(RATE_HZ / FPS)
 #: Sides of a picture divide by this; the network was trained with a shorter one of `SIDE_PX`.
 STEP_PX, SIDE_PX = 64, 512
 _AT_ONCE = 64
@@ -59,7 +61,7 @@ class Talker:
 
         Raises InputError for a speech shorter than a frame.
         """
-        count = int(speech.duration_s * FPS)
+        count = len(speech.samples) // FRAME_SAMPLES
         if count == 0:
             raise InputError(f"The speech lasts {speech.duration_s:.3f} s, less than one frame of {1 / FPS:.2f} s.")
         hearing = Hearing(speech, self.whisper, self.runtime)
@@ -80,9 +82,9 @@ class Talker:
         self.runtime.ready(self.emotion)
         model: EmotionModel = self.emotion.module
         with torch.no_grad():
-            nothing = torch.zeros(256, device=self.emotion.device)
-            given = nothing if prior is None else prior.to(nothing)
-            return tuple(model(one[None], retrieval).float().cpu() for one in (given, nothing))  # pyright: ignore
+            given = (torch.zeros(PRIOR) if prior is None else prior).to(self.emotion.device)
+            felt, nothing = model.emotion(given, retrieval)
+        return felt.float().cpu(), nothing.float().cpu()
 
     def guided(self, mask: Tensor) -> Tensor:
         """A face's place (1, 1, H, W), 1 inside → what is added to the network's first features."""

@@ -72,7 +72,12 @@ def _acting_inputs() -> list[io.Input]:
             tooltip="On top of the speech; lips that a sound closes stay closed. from the voice: as pitch, loudness "
             "and pace tell, which is mild. Speech Emotion gives it as a motion of its own.",
         ),
-        fraction("emotion_strength", Acting.emotion_strength, "Of the emotion.", high=1.5),
+        fraction(
+            "emotion_strength",
+            Acting.emotion_strength,
+            "Of the emotion: 0 none, 1 fully; less than 1 looks more natural while somebody talks.",
+            high=1.5,
+        ),
         fraction("head", 1.0, "Nods and turns with pitch and stress: 0 none, 1 as people do.", **high),
         fraction("brows", 1.0, "Brows that go up with stress: 0 none, 1 as people do.", advanced=True, **high),
         fraction("gaze", 1.0, "Eyes that wander: 0 none, 1 as people do.", advanced=True, **high),

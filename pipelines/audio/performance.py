@@ -48,10 +48,9 @@ class Acting:
 
     fps: frames per second of the motion. mouth: how far the mouth moves, 1 as people talk. clarity: how far every sound
     comes into its own: 0.5 slurs, 2 articulates. head, brows, gaze, breath: how much of each, 0 none, 1 as people do.
-    blink_every_s: mean pause between blinks, 0 for none. emotion: of `EMOTION_CHOICES`; its strength 0 to 1.5,
-    less than 1 unless told since the mouth is busy. seed: of
-    everything that varies by chance: the same seed acts the same. Raises InputError for a dial out of `DIALS`, another
-    emotion and a frame rate nobody plays.
+    blink_every_s: mean pause between blinks, 0 for none. emotion: of `EMOTION_CHOICES`. emotion_strength: 0 to 1.5;
+    less than 1 looks more natural while somebody talks. seed: of everything that varies by chance: the same seed acts
+    the same. Raises InputError for a dial out of `DIALS`, another emotion and a frame rate nobody plays.
     """
 
     fps: float = 25.0

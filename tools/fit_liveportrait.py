@@ -10,18 +10,17 @@ to the published dials. Without pictures the two portraits of the pack are used;
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from checkout import ROOT, map_package
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tool; 0 when something was measured and written."""
-    _map_package()
+    map_package()
     from likeness.pipelines.errors import LikenessError
     from likeness.pipelines.registry import Registry
     from likeness.pipelines.render.liveportrait.networks import load_networks
@@ -85,20 +84,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         help="portraits, one frontal face each",
     )  # fmt: skip
     return parser.parse_args(arguments)
-
-
-def _map_package() -> None:
-    """Make the checkout importable as the package `likeness`, whatever its folder is called."""
-    if "likeness" in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(
-        "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{ROOT} has no __init__.py: the checkout is incomplete")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["likeness"] = module
-    spec.loader.exec_module(module)
 
 
 if __name__ == "__main__":

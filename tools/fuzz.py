@@ -18,9 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from untrusted import READERS, import_pack, load
+from checkout import ROOT, map_package
+from untrusted import READERS, load
 
-ROOT = Path(__file__).resolve().parents[1]
 FINDINGS = ROOT / "tests" / "hostile" / "findings"
 #: Longer files only make the search slower.
 MAX_BYTES = 1 << 16
@@ -120,7 +120,7 @@ def atheris_one(name: str, arguments: list[str]) -> None:
     """Search until the time is over or something is found; never returns."""
     import atheris
 
-    import_pack()
+    map_package()
     with atheris.instrument_imports(include=["likeness"]):
         READERS[name].seed()
     folder = Path(tempfile.mkdtemp())

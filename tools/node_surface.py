@@ -11,7 +11,6 @@ or an output that disappears breaks users' workflows.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import os
 import sys
@@ -19,7 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from checkout import ROOT, map_package
+
 SURFACE = ROOT / "tests" / "node_surface.json"
 LOCALE = ROOT / "locales" / "en" / "nodeDefs.json"
 README = ROOT / "README.md"
@@ -149,17 +149,6 @@ def main(arguments: list[str]) -> int:
             path.write_text(files[path], encoding="utf-8")
         sys.stdout.write(f"{path.relative_to(ROOT)} {'written' if '--refresh' in arguments else 'is out of date'}\n")
     return 1 if stale and "--refresh" not in arguments else 0
-
-
-def map_package() -> None:
-    """Make the checkout importable as `likeness`."""
-    spec = importlib.util.spec_from_file_location(
-        "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["likeness"] = module
-    spec.loader.exec_module(module)
 
 
 if __name__ == "__main__":

@@ -17,14 +17,14 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from checkout import map_package
+
 #: Endings of files that are looked at as sounds.
 SOUNDS = {".wav", ".flac", ".mp3", ".ogg", ".opus", ".m4a", ".aac", ".mp4", ".webm", ".mkv"}
 MAX_TEXT_BYTES = 1 << 20
@@ -32,7 +32,7 @@ MAX_TEXT_BYTES = 1 << 20
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tool; 0 when a head was trained and written."""
-    _map_package()
+    map_package()
     from likeness.cli.errors import CommandError
     from likeness.pipelines.errors import LikenessError
 
@@ -55,9 +55,7 @@ def train(options: argparse.Namespace) -> str:
     for lesson in lessons:
         say(f"{lesson.name}: {lesson.speech.duration_s:.1f} s, {len(lesson.phones)} phones")
     encode = load_encoder(encoder_file(options.encoder, models), comfyui, options.device)
-    plan = Plan(
-        options.layers, options.held_out, options.seed, options.steps, "en", options.licence, options.consent
-    )  # fmt: skip
+    plan = Plan(options.layers, options.held_out, options.seed, options.steps, "en", options.licence, options.consent)
     with tempfile.TemporaryDirectory(prefix="speech-head-") as scratch:
         taught = teach(lessons, encode, Path(scratch), plan, _Dots)
     say(describe(taught))
@@ -189,11 +187,13 @@ class _Dots:
     """A progress bar for a terminal: a dot per sound and pass."""
 
     def __init__(self, total: int) -> None:
-        sys.stdout.write(f"Encoding, {total} sounds: ")
+        self._left = total
+        sys.stdout.write(f"Encoding in {total} steps: ")
 
     def update(self, steps: int = 1) -> None:
         """Steps are done."""
-        sys.stdout.write("." * steps)
+        self._left -= steps
+        sys.stdout.write("." * steps + ("" if self._left else "\n"))
         sys.stdout.flush()
 
 
@@ -243,20 +243,6 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         "--if-exists", choices=["number", "overwrite", "error"], default="number", help="when the name is taken"
     )
     return parser.parse_args(arguments)
-
-
-def _map_package() -> None:
-    """Make the checkout importable as the package `likeness`, whatever its folder is called."""
-    if "likeness" in sys.modules:
-        return
-    spec = importlib.util.spec_from_file_location(
-        "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{ROOT} has no __init__.py: the checkout is incomplete")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["likeness"] = module
-    spec.loader.exec_module(module)
 
 
 if __name__ == "__main__":

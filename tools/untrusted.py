@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import io
 import json
-import sys
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -16,19 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def import_pack() -> None:
-    """Make the checkout importable as `likeness`, whatever its folder is called."""
-    if "likeness" not in sys.modules:
-        spec = importlib.util.spec_from_file_location(
-            "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-        )
-        assert spec and spec.loader
-        sys.modules["likeness"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["likeness"])
+from checkout import map_package
 
 
 @dataclass(frozen=True)
@@ -42,7 +28,7 @@ class Reader:
 
 def load(module: str, name: str) -> Any:
     """A name of the library, the module given below pipelines/."""
-    import_pack()
+    map_package()
     return getattr(importlib.import_module(f"likeness.pipelines.{module}"), name)
 
 

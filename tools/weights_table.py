@@ -6,13 +6,12 @@ python tools/weights_table.py --refresh  writes it
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+from checkout import ROOT, map_package
+
 README = ROOT / "README.md"
 TABLE_BEGIN, TABLE_END = "<!-- weights: begin -->", "<!-- weights: end -->"
 HEAD = "| For | File | Size | Folder below `ComfyUI/models` | Licence (commercial use) | How to get it |"
@@ -86,7 +85,7 @@ def readme_with(readme: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the tool; 1 when the table is out of date and stays so."""
-    _map_package()
+    map_package()
     readme = README.read_text(encoding="utf-8")
     wanted = readme_with(readme)
     if wanted == readme:
@@ -95,17 +94,6 @@ def main(arguments: Sequence[str]) -> int:
         README.write_text(wanted, encoding="utf-8")
     sys.stdout.write(f"README.md {'written' if '--refresh' in arguments else 'is out of date'}\n")
     return 0 if "--refresh" in arguments else 1
-
-
-def _map_package() -> None:
-    """Make the checkout importable as `likeness`."""
-    spec = importlib.util.spec_from_file_location(
-        "likeness", ROOT / "__init__.py", submodule_search_locations=[str(ROOT)]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{ROOT} has no __init__.py: the checkout is incomplete")
-    sys.modules["likeness"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(sys.modules["likeness"])
 
 
 if __name__ == "__main__":

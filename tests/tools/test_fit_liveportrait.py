@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from likeness.pipelines.motion.channels import ARKIT_NAMES, INDEX
 from likeness.pipelines.render.liveportrait.measuring import Measurement
@@ -22,11 +23,9 @@ def test_without_liveportrait_s_files_it_says_which_and_stops(tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_it_lists_channels_best_first_and_names_those_left_out() -> None:
-    spec = importlib.util.spec_from_file_location("fit_liveportrait", TOOL)
-    assert spec is not None and spec.loader is not None
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
+def test_it_lists_channels_best_first_and_names_those_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [str(TOOL.parent), *sys.path])
+    tool = importlib.import_module("fit_liveportrait")
     explained = np.full(len(ARKIT_NAMES), 0.7, np.float32)
     explained[INDEX["jawOpen"]], explained[INDEX["tongueOut"]] = 0.98, 0.1
     table = np.full((len(ARKIT_NAMES), 63), 0.01, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -96,6 +97,7 @@ def test_in_comfyui_a_head_for_wav2vec2_is_trained_and_says_how_good_it_is(tmp_p
         (sounds / f"{name}.txt").write_text(clip(name).words, encoding="utf-8")
     done = run(tmp_path, "random.safetensors", sounds, "mine", "--licence", "public domain", "--steps", 50)
     assert done.returncode == 0, done.stderr
+    assert re.search(r"Encoding in \d+ steps: \.+\nLearned from ", done.stdout)
     assert "Taken: " in done.stdout and "of wav2vec2, 768 numbers each" in done.stdout
     assert "always the commonest phone" in done.stdout
     head = load_speech_head(tmp_path / "models" / "likeness" / "speech_heads" / "mine.safetensors")

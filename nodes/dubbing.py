@@ -132,7 +132,7 @@ class DubVideo(io.ComfyNode):
         facts = facts_of(video)
         seconds, length = _length(speech.duration_s, facts, sound_shorter, sound_longer)
         if lips is None:
-            acted, heard = (motion, "") if motion else _heard(speech, facts, backend, transcript, language)
+            acted, heard = _heard(speech, facts, backend, transcript, language) if motion is None else (motion, "")
             work: Any = MouthDubbing(acted, strength, AS_FILMED if sound_shorter == AS_FILMED else CLOSED)
             settings: list[Any] = ["dub", motion_hash(acted), strength, work.after]
         else:

@@ -89,12 +89,16 @@ class MuseTalk:
         return f"MuseTalk {self.version.name}" + (" with UnAvgLip" if self.adapter is not None else "")
 
     @property
+    def bits(self) -> int:
+        """Of the numbers it computes with, 16 or 32."""
+        return 16 if computing_dtype_of(self.unet) == torch.float16 else 32
+
+    @property
     def text(self) -> str:
         """What was loaded and how it works here."""
         masks = "the landmarks" if self.parser is None else f"the face parser {self.parser.name}"
-        bits = 16 if computing_dtype_of(self.unet) == torch.float16 else 32
         lines = [
-            f"{self.name}, {bits} bit, {self.options.batch} frame(s) at once; masks from {masks}.",
+            f"{self.name}, {self.bits} bit, {self.options.batch} frame(s) at once; masks from {masks}.",
             f"Licence {self.licence}.",
         ]
         if self.adapter is not None:
@@ -105,7 +109,7 @@ class MuseTalk:
     def settings(self) -> Sequence[Any]:
         options = self.options
         parser = None if self.parser is None else self.parser.name
-        return [self.name, options.shift_px, options.identity_scale, parser, *self.files]
+        return [self.name, self.bits, options.shift_px, options.identity_scale, parser, *self.files]
 
     def dub(self, speech: Speech, identity: Identity | None = None, after_end: AfterEnd = "silence") -> TrackedLips:
         """Raises InputError when an adapter is loaded and nobody says whose lips they are."""

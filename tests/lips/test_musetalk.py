@@ -201,6 +201,8 @@ def test_the_report_and_the_settings_name_all_that_a_result_depends_on(registry,
     shifted = load_musetalk(registry, MeansCoder(), options=MuseTalkOptions(shift_px=3))
     assert musetalk.settings != other.settings and musetalk.settings != shifted.settings
     assert musetalk.settings == load_musetalk(registry, MeansCoder(), options=MuseTalkOptions(batch=3)).settings
+    half = replace(musetalk, unet=registry.runtime.hold(tiny_unet().half()))
+    assert "16 bit" in half.text and half.settings != musetalk.settings
     assert coder_print(MeansCoder()) != coder_print(Other())
 
 

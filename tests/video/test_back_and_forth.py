@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.video.back_and_forth import BackAndForth
 from likeness.pipelines.video.processing import EachFrame
-from likeness.pipelines.video.reader import FrameReader, Window, probe
+from likeness.pipelines.video.reader import FrameReader, VideoFrame, Window, probe
 from likeness.pipelines.video.stream import VideoResult, process_video
 from likeness.tests.video.drawn import shown, write_video
 from likeness.tests.video.streaming import LOSSLESS, Interrupted, Stops, luma, moving, same
@@ -82,12 +84,24 @@ def test_interrupted_work_goes_on_where_it_was_also_on_the_way_back(tmp_path: Pa
     assert "before an interrupt" not in played(source, tmp_path / "out.mp4", 1.8).report
 
 
+class Watched(FrameReader):
+    """A reader that knows which of the frames it has read are still held."""
+
+    def read(self, skip: int = 0, from_ticks: int | None = None) -> Iterator[VideoFrame]:
+        self.read_frames = getattr(self, "read_frames", [])
+        for frame in super().read(skip, from_ticks):
+            self.read_frames.append(weakref.ref(frame))
+            yield frame
+
+    def held(self) -> int:
+        return sum(frame() is not None for frame in self.read_frames)
+
+
 def test_few_frames_are_held_whatever_the_length(tmp_path: Path) -> None:
     source = write_video(tmp_path / "in.mp4", moving(60), options={"g": "250"})
-    footage = BackAndForth(FrameReader(source, probe(source, Window()), Window()), 6.0)
-    alive: list[int] = []
-    frames = footage.read()
-    for _ in range(150):
-        alive.append(next(frames).ticks)
-    assert alive == sorted(set(alive)) and footage.facts.frames == 150
-    assert next(frames, None) is None
+    reader = Watched(source, probe(source, Window()), Window())
+    footage = BackAndForth(reader, 6.0)
+    seen = [(frame.ticks, reader.held()) for frame in footage.read()]
+    ticks, held = zip(*seen, strict=True)
+    assert list(ticks) == sorted(set(ticks)) and footage.facts.frames == len(ticks) == 150
+    assert 1 < max(held) <= 20

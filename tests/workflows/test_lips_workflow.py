@@ -116,9 +116,13 @@ def test_an_adapter_needs_a_person_unless_its_identity_is_off(comfyui: ComfyServ
     assert "MuseTalk 1.5 with UnAvgLip drew" in said
 
 
-def test_an_adapter_that_has_gone_says_that_none_is_published(comfyui: ComfyServer, adapter: str) -> None:
-    path = Path(comfyui.base / "models" / "unavglip" / adapter)
-    other = path.with_name("other.pth")
+def test_a_file_that_is_no_adapter_is_refused_and_says_that_none_is_published(
+    comfyui: ComfyServer, adapter: str
+) -> None:
+    other = Path(comfyui.base / "models" / "unavglip" / adapter).with_name("other.pth")
     torch.save({"x": torch.zeros(1)}, other)
-    with pytest.raises(PromptFailed, match="is no UnAvgLip adapter"):
-        comfyui.run(graph(adapter="other.pth"))
+    try:
+        with pytest.raises(PromptFailed, match=r"other\.pth is no UnAvgLip adapter.*have not published theirs"):
+            comfyui.run(graph(adapter="other.pth"))
+    finally:
+        other.unlink()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
@@ -203,3 +204,8 @@ class FaceCrops:
 def as_float_array(values: Any) -> FloatArray:
     """Any numbers as a float32 array."""
     return np.asarray(values, dtype=np.float32)
+
+
+def as_float_tensor(values: Any) -> Tensor:
+    """Any numbers as a float32 tensor."""
+    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -13,10 +13,10 @@ from weakref import WeakValueDictionary
 import torch
 from torch import nn
 
-from .errors import MissingPackageError, WrongWeightsError
+from .errors import MissingPackageError, MissingWeightsError, WrongWeightsError
 from .files.onnx_data import check_external_data
 from .runtime import Handle, Runtime
-from .weights import Manifest, WeightsEntry, as_recorded, find, locate, verify
+from .weights import Manifest, WeightsEntry, as_recorded, find, locate, target, verify
 
 __all__ = ["Handle", "Registry", "Runtime", "open_onnx_session"]
 
@@ -43,6 +43,31 @@ class Registry:
     def find(self, weights_id: str) -> Path | None:
         """Where the file of an id lies, or None: what `backend = auto` asks. Raises as `weights.find`."""
         return find(as_recorded(self.manifest.entry(weights_id), self.runtime), self.runtime)
+
+    def first_present(self, ids: Sequence[str]) -> str | None:
+        """The first of several ids whose file is there, or None."""
+        return next((weights_id for weights_id in ids if self.find(weights_id) is not None), None)
+
+    def require(self, what: str, needed: Sequence[Sequence[str]], more: str = "") -> None:
+        """Raise MissingWeightsError that lists all that is missing: folder, size, licence, and one command.
+
+        what: needs the files. needed: groups of ids of which one file each is enough. more: said at the end.
+        """
+        missing = [self.manifest.entry(ids[0]) for ids in needed if self.first_present(ids) is None]
+        if not missing:
+            return
+        lines = [
+            f"  {entry.file} ({entry.size_text}) belongs into {target(entry, self.runtime).parent}. "
+            f"Licence: {entry.licence} (commercial use: {entry.commercial_use})"
+            for entry in missing
+        ]
+        sources = dict.fromkeys(entry.urls[0].rsplit("/resolve/", 1)[0] for entry in missing)
+        raise MissingWeightsError(
+            f"{what} needs {len(missing)} file(s) that are not there:\n"
+            + "\n".join(lines)
+            + f"\nFetch them with `./likeness fetch {' '.join(entry.id for entry in missing)}`, or put them there "
+            f"yourself from {' and '.join(sources)}.{more and ' ' + more}"
+        )
 
     def load(self, weights_id: str, build: Callable[[Path], nn.Module], dtype: torch.dtype = torch.float32) -> Handle:
         """The shared torch model of a weights file.

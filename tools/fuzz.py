@@ -108,7 +108,8 @@ def with_atheris(name: str, seconds: float) -> int:
         run = subprocess.run(command, capture_output=True, text=True, check=False)
         found = sorted(crashes.iterdir())
         for crash in found:
-            keep(name, crash.read_bytes(), RuntimeError(run.stderr[-200:]))
+            # atheris names a file for what it did: crash, leak, oom, timeout or slow-unit
+            keep(name, crash.read_bytes(), RuntimeError(f"{crash.name.rpartition('-')[0]}: {run.stderr[-200:]}"))
         lines = [line for line in run.stderr.splitlines() if line.startswith(("Done", "stat::number", "#"))]
         sys.stdout.write(f"{name}: atheris {lines[-1] if lines else 'ended'}, {len(found)} finding(s)\n")
         if run.returncode and not found:

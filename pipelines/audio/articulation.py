@@ -19,7 +19,7 @@ from ..face import FloatArray, as_float_array
 from ..motion.channels import ARKIT_NAMES, INDEX
 from ..motion.motion import MAX_FRAMES, checked_fps
 from ..motion.timing import smooth_step
-from .heard import SILENCE, STEPS_HZ, Heard
+from .heard import SILENCE, STEPS_HZ, UNDERSTOOD, Heard
 from .phone_shapes import (
     CHANNELS,
     CLOSED_SHARE,
@@ -57,8 +57,8 @@ _HELD_S, _RELAX_S, _READY_S = 0.5, 0.7, 0.25
 #: What the widest opening that loudness tells of does to the mouth.
 _LOUD = {"jawOpen": 0.22, "mouthUpperUp": 0.08, "mouthLowerDown": 0.15}
 
-#: From this trust on a phone counts fully; below, the loudness takes over, eased over this time.
-_TRUSTED, _EASED_S = 0.4, 0.04
+#: Where a phone is not understood the loudness takes over, eased over this time.
+_EASED_S = 0.04
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def _understood(parts: _Parts, times: NDArray[np.float64]) -> NDArray[np.float64
     """(T,) 0 to 1: whether what sounds was understood, eased over its neighbours."""
     steps = (np.arange(int(np.ceil(parts.end[-1] * STEPS_HZ)), dtype=np.float64) + 0.5) / STEPS_HZ
     here = np.clip(np.searchsorted(parts.end, steps, "right"), 0, len(parts.end) - 1)
-    certain = np.clip(parts.trust[here] / _TRUSTED, 0, 1)
+    certain = np.clip(parts.trust[here] / UNDERSTOOD, 0, 1)
     return np.clip(np.interp(times, steps, smoothed(as_float_array(certain), _EASED_S)), 0, 1)
 
 
@@ -186,7 +186,7 @@ def _closures(heard: Heard, times: NDArray[np.float64], fps: float) -> NDArray[n
         share = CLOSED_SHARE.get(phone.name)
         if share is None:
             continue
-        full = min(heard.trust * phone.trust / _TRUSTED, 1.0)
+        full = min(heard.trust * phone.trust / UNDERSTOOD, 1.0)
         end = phone.start_s + share * (phone.end_s - phone.start_s)
         first, last = np.searchsorted(times, [phone.start_s - _MEETING_S, end + _PARTING_S])
         near = times[first:last]

@@ -12,6 +12,8 @@ from ..face import FloatArray, as_float_array
 #: Steps per second of `Heard.opening`.
 STEPS_HZ = 100
 SILENCE = "SIL"
+#: From this trust on a phone counts as understood.
+UNDERSTOOD = 0.4
 #: The phones of the CMU dictionary without stress marks, and silence.
 ARPABET = tuple(
     """

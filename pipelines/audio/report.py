@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from .heard import SILENCE, Heard
+from .heard import SILENCE, UNDERSTOOD, Heard
 
-#: Phones that a report spells out, and from which trust on a phone counts as understood.
-_SPELLED, _UNDERSTOOD = 40, 0.4
+#: Phones that a report spells out.
+_SPELLED = 40
 #: Places that a report names.
 _PLACES = 4
 
@@ -36,7 +36,7 @@ def _doubts(heard: Heard) -> list[str]:
     """Where phones were not understood, as stretches of time."""
     stretches: list[tuple[float, float]] = []
     for phone in heard.phones:
-        if phone.name == SILENCE or phone.trust >= _UNDERSTOOD:
+        if phone.name == SILENCE or phone.trust >= UNDERSTOOD:
             continue
         if stretches and phone.start_s - stretches[-1][1] < 0.05:
             stretches[-1] = (stretches[-1][0], phone.end_s)

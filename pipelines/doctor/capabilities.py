@@ -11,7 +11,7 @@ from ..audio.speech_head_file import FOLDER, heads_in
 from ..errors import LikenessError, MissingWeightsError
 from ..identity.backends import load_analysis
 from ..identity.parsing import PARSERS, load_parser
-from ..lips.files import WHISPER_FILES, require_files
+from ..lips.files import WHISPER_FILES
 from ..lips.musetalk import chosen_version
 from ..registry import Registry
 from ..render.animate import load_renderer
@@ -33,7 +33,7 @@ def _occluder(registry: Registry) -> tuple[Any, str]:
 def _lips(registry: Registry) -> tuple[Any, str]:
     """What `load_musetalk` would choose: its network takes too long to be read for an answer, and needs a VAE."""
     version = chosen_version(registry)
-    require_files(registry, f"MuseTalk {version.name}", [[version.weights_id], WHISPER_FILES])
+    registry.require(f"MuseTalk {version.name}", [[version.weights_id], WHISPER_FILES])
     licence = registry.manifest.entry(version.weights_id).licence
     return version, f"Lip sync: MuseTalk {version.name}, with a VAE of Stable Diffusion 1.5. Licence {licence}."
 

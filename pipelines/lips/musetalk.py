@@ -23,7 +23,7 @@ from ..registry import Handle, Registry, Runtime
 from ..weights import content_hash
 from .attention_change import Change
 from .coder import LATENT_CHANNELS, LATENT_SCALE, LatentCoder, coder_print, decoded, encoded
-from .files import WHISPER_FILES, computing_dtype, load_whisper, require_files
+from .files import WHISPER_FILES, computing_dtype, load_whisper
 from .hearing import Hearing, sound_tokens
 from .lip_sync import AFTER_ENDS, AfterEnd
 from .mouth_crop import CropRule, without_lower_half
@@ -209,7 +209,7 @@ def load_musetalk(
     """
     options = options or MuseTalkOptions()
     version = chosen_version(registry, choice)
-    require_files(registry, f"MuseTalk {version.name}", [[version.weights_id], WHISPER_FILES])
+    registry.require(f"MuseTalk {version.name}", [[version.weights_id], WHISPER_FILES])
     dtype = computing_dtype(registry, options.half_precision)
     unet = registry.load(version.weights_id, read_musetalk_unet, dtype)
     whisper, whisper_id = load_whisper(registry)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..face import as_float_tensor
 from ..geometry.features import BROWS, EYES
 from ..geometry.texture import grown_over, sample_at
 
@@ -123,7 +124,7 @@ def closed_lid(eye: Tensor, frame: EyeFrame) -> Tensor:
     inside = np.clip((frame.v - frame.top + frame.crease) / span, 0, 1)
     fold = np.exp(-(((inside - 0.22) / 0.10) ** 2)) * np.clip(4 * frame.along * (1 - frame.along), 0, 1)
     round_ = 1 + _ROUND * np.sin(np.pi * inside) - _FOLD * fold
-    return (fill * _tensor(round_) + _grain(eye, frame)).clamp(0, 1)
+    return (fill * as_float_tensor(round_) + _grain(eye, frame)).clamp(0, 1)
 
 
 def _skin(eye: Tensor, frame: EyeFrame) -> Tensor:
@@ -164,7 +165,7 @@ def white_of(eye: Tensor, frame: EyeFrame) -> Tensor:
     if clear.sum() < 6:
         clear = frame.opening() * (frame.from_iris() > frame.radius)
     light = eye.mean(0)
-    known = _tensor(clear)
+    known = as_float_tensor(clear)
     if bool((known > 0.5).any()):
         # lashes and the corner's red are darker than the white
         known = known * (light > light[known > 0.5].median() * 0.7)
@@ -183,13 +184,9 @@ def iris_of(eye: Tensor, frame: EyeFrame) -> Tensor:
     away = np.stack([x, y], -1) - frame.iris
     down = np.array(_down(frame))
     mirrored = frame.iris + away - 2 * (away @ down)[..., None] * down
-    flipped = sample_at(eye, torch.from_numpy(mirrored.astype(np.float32)))
-    seen = sample_at(_tensor(frame.opening(0.04 * frame.width))[None], torch.from_numpy(mirrored.astype(np.float32)))[0]
-    known = torch.maximum(_tensor(frame.opening(0.04 * frame.width)), torch.zeros(()))
+    places, opening = as_float_tensor(mirrored), as_float_tensor(frame.opening(0.04 * frame.width))
+    flipped, seen = sample_at(eye, places), sample_at(opening[None], places)[0]
+    known = opening.clamp(min=0)
     whole = torch.lerp(flipped, eye, known)
-    inside = _tensor((frame.from_iris() < 1.05 * frame.radius).astype(np.float64))
+    inside = as_float_tensor((frame.from_iris() < 1.05 * frame.radius).astype(np.float64))
     return grown_over(whole, torch.maximum(known, seen) * inside)
-
-
-def _tensor(values: Grid) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

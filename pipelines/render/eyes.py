@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..face import FloatArray
+from ..face import FloatArray, as_float_tensor
 from ..geometry.features import ORBITS
 from ..geometry.texture import sample_at
 from .eye_layers import closed_lid, eye_frame, iris_of, white_of
@@ -124,14 +124,16 @@ def painted_eye(pixels: Tensor, landmarks: FloatArray, side: int) -> PaintedEye:
         closed=closed_lid(eye, frame),
         white=white_of(eye, frame),
         iris=iris_of(eye, frame),
-        below=_tensor(frame.v - frame.top),
-        space=_tensor(np.maximum(frame.bottom - frame.top, 0)),
-        ends=_tensor(np.clip((np.minimum(frame.along, 1 - frame.along) + 0.10) / 0.12, 0, 1)),
-        curtain=_tensor(np.clip((frame.v - frame.top + frame.crease) / (0.5 * frame.crease), 0, 1)),
-        crest=_tensor(np.clip(_TAPER + (1 - _TAPER) * np.sqrt(np.clip(outer, 0, 1)), 0, 1)),
-        opening=_tensor(frame.opening()),
-        shadow=_tensor(_SHADOW * np.exp(-((np.maximum(frame.v - frame.top, 0) / (_SHADOW_REACH * frame.width)) ** 2))),
-        away=_tensor(np.stack([x, y], -1) - frame.iris),
+        below=as_float_tensor(frame.v - frame.top),
+        space=as_float_tensor(np.maximum(frame.bottom - frame.top, 0)),
+        ends=as_float_tensor(np.clip((np.minimum(frame.along, 1 - frame.along) + 0.10) / 0.12, 0, 1)),
+        curtain=as_float_tensor(np.clip((frame.v - frame.top + frame.crease) / (0.5 * frame.crease), 0, 1)),
+        crest=as_float_tensor(np.clip(_TAPER + (1 - _TAPER) * np.sqrt(np.clip(outer, 0, 1)), 0, 1)),
+        opening=as_float_tensor(frame.opening()),
+        shadow=as_float_tensor(
+            _SHADOW * np.exp(-((np.maximum(frame.v - frame.top, 0) / (_SHADOW_REACH * frame.width)) ** 2))
+        ),
+        away=as_float_tensor(np.stack([x, y], -1) - frame.iris),
         right=np.array([gradient[0], -gradient[1]]),
         down=np.array([gradient[1], gradient[0]]),
         width=frame.width,
@@ -147,10 +149,6 @@ def _box(pixels: Tensor, points: NDArray[np.float64], side: int) -> tuple[int, i
     limit = np.array([pixels.shape[2], pixels.shape[1]])
     low, high = np.clip(low, 0, limit - 2), np.clip(high, 2, limit)
     return int(low[0]), int(low[1]), int(high[0]), int(high[1])
-
-
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
 
 
 def gaze_of(activations: FloatArray, index: dict[str, int]) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..face import FloatArray
+from ..face import FloatArray, as_float_tensor
 from ..geometry.features import PLAIN_SKIN
 from ..geometry.texture import sample_at
 
@@ -32,12 +30,8 @@ def wears_glasses(pixels: Tensor, landmarks: FloatArray) -> bool:
     length = max(float(np.linalg.norm(end - start)) / unit, 1e-3)
     along = np.linspace(0, 1, 60)[:, None, None]
     aside = np.linspace(-0.03, 0.03, 9)[None, :, None] * across
-    profile = sample_at(pixels, _tensor(start + (end - start) * along + aside)).median(2).values
+    profile = sample_at(pixels, as_float_tensor(start + (end - start) * along + aside)).median(2).values
     step = max(round(_STEP / length * 60), 1)
     most = float((profile[:, step:] - profile[:, :-step]).abs().max())
-    skin = sample_at(pixels, _tensor(points[list(PLAIN_SKIN)])[None])[:, 0].mean(0).median()
+    skin = sample_at(pixels, as_float_tensor(points[list(PLAIN_SKIN)])[None])[:, 0].mean(0).median()
     return most > _BRIDGE * max(float(skin), 0.05)
-
-
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..face import as_float_tensor
 from ..geometry.texture import sample_at
 from .mouth import Mouth
 from .mouth_lines import Lines, axes_of, lines_of
@@ -46,10 +47,10 @@ def draw_seam(portrait: Portrait, mouth: Mouth, moved: Moved, out: Tensor, origi
     if not weight.any():
         return
     colours = _lips_at(portrait, now, before, u, aside)
-    shadow = 1 - _SHADE[:, None, None] * _tensor(np.exp(-((aside / max(_SHADOW * unit, 0.6)) ** 2)))
+    shadow = 1 - _SHADE[:, None, None] * as_float_tensor(np.exp(-((aside / max(_SHADOW * unit, 0.6)) ** 2)))
     (x0, y0), (x1, y1) = low - origin, high - origin
     region = out[:, y0:y1, x0:x1]
-    region.copy_(torch.lerp(region, colours * shadow, _tensor(weight)))
+    region.copy_(torch.lerp(region, colours * shadow, as_float_tensor(weight)))
 
 
 def _lips_at(
@@ -63,7 +64,3 @@ def _lips_at(
     v = np.where(aside < 0, before.top(place) - edge + aside, before.bottom(place) + edge + aside)
     spots = place[..., None] * right + v[..., None] * down
     return sample_at(portrait.pixels, torch.from_numpy(spots.astype(np.float32)))
-
-
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..face import FloatArray
+from ..face import FloatArray, as_float_tensor
 from ..geometry.features import PLAIN_SKIN
 from ..geometry.texture import sample_at
 from .mouth_depth import cavity, with_tip
@@ -82,14 +82,14 @@ def draw_mouth(portrait: Portrait, mouth: Mouth, moved: Moved, out: Tensor, orig
     out_by = float(np.clip(moved.activations[portrait.names.index("tongueOut")], 0, 1))
     under = np.maximum(bottom - v + below - _TOOTH_SHOWN * portrait.unit, 0.02 * portrait.unit)
     inside = with_tip(inside, mouth.light, out_by, (bottom - v) / under, opening, across)
-    inside = torch.lerp(inside, teeth, _tensor(cover))
+    inside = torch.lerp(inside, teeth, as_float_tensor(cover))
     # lips throw a shadow on what is behind them
     shade = np.clip(depth / (0.035 * portrait.unit), 0, 1)
     lightest = 0.62 if not mouth.shown else 1 - 0.25 * np.clip(-below / (0.02 * portrait.unit), 0, 1)
-    inside = inside * _tensor(lightest + (1 - lightest) * shade)
+    inside = inside * as_float_tensor(lightest + (1 - lightest) * shade)
     (x0, y0), (x1, y1) = low - origin, high - origin
     region = out[:, y0:y1, x0:x1]
-    region.copy_(torch.lerp(region, inside, _tensor(soft * share)))
+    region.copy_(torch.lerp(region, inside, as_float_tensor(soft * share)))
 
 
 def _slope(u: NDArray[np.float64], row: Row) -> NDArray[np.float64]:
@@ -120,7 +120,7 @@ def _teeth(
     if mouth.shown:
         teeth, cover = _own_teeth(portrait, mouth, below, across)
         bare = np.clip((-below / portrait.unit - _GUM_BEGINS) / 0.02, 0, 1)
-        return torch.lerp(teeth, gum[:, None, None].expand_as(teeth), _tensor(bare)), cover
+        return torch.lerp(teeth, gum[:, None, None].expand_as(teeth), as_float_tensor(bare)), cover
     unit = portrait.unit
     bend = np.sqrt(np.clip(1 - (across / (_ARCH_WIDTH / 2)) ** 2, 0, 1))
     turned = np.arcsin(np.clip(across / (_ARCH_WIDTH / 2), -1, 1)) * (_ARCH_WIDTH / 2)
@@ -133,8 +133,9 @@ def _teeth(
     light = (0.55 + 0.58 * mouth.light) * (0.50 + 0.50 * bend) * (1 - 0.24 * groove) * (0.90 + 0.10 * height)
     cover = np.clip((edge - below) / max(0.012 * unit, 0.8) + 0.5, 0, 1) * (np.abs(across) < _ARCH_WIDTH / 2)
     bare = np.clip((root - below) / max(0.014 * unit, 0.8) + 0.5, 0, 1)
-    colour = (_TEETH * (0.65 + 0.35 * mouth.tint))[:, None, None] * _tensor(light)
-    return torch.lerp(colour, gum[:, None, None] * _tensor(0.55 + 0.45 * bend), _tensor(bare)).clamp(0, 1), cover
+    colour = (_TEETH * (0.65 + 0.35 * mouth.tint))[:, None, None] * as_float_tensor(light)
+    shaded_gum = gum[:, None, None] * as_float_tensor(0.55 + 0.45 * bend)
+    return torch.lerp(colour, shaded_gum, as_float_tensor(bare)).clamp(0, 1), cover
 
 
 def _own_teeth(
@@ -153,7 +154,3 @@ def _own_teeth(
     colours = sample_at(portrait.pixels, torch.from_numpy(spots.astype(np.float32)))
     cover = np.clip((0.94 * gap - below) / max(0.015 * portrait.unit, 0.8) + 0.5, 0, 1)
     return colours, cover * ((u > start) & (u < end))
-
-
-def _tensor(values: NDArray[np.float64]) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

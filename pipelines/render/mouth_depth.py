@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..face import as_float_tensor
+
 _CAVITY = torch.tensor([0.15, 0.045, 0.040])
 _TONGUE = torch.tensor([0.72, 0.37, 0.35])
 
@@ -30,8 +32,8 @@ def cavity(light: float, from_below: Plane, opening: Plane, across: Plane) -> Te
     tongue = np.clip((1.12 - share) / 0.35, 0, 1) * np.clip(wide * 1.6, 0, 1) * np.clip((1 - side) / 0.45, 0, 1)
     # its blade lies in the light of the opening, its back in the shadow of the teeth, with a soft hollow in the middle
     shade = 0.80 - 0.38 * np.clip(share, 0, 1) - 0.10 * np.exp(-((across / 0.035) ** 2))
-    dark = _CAVITY[:, None, None] * (0.5 + light) * _tensor(0.55 + 0.75 * np.clip(1 - from_below / 0.12, 0, 1))
-    return torch.lerp(dark, _red(light, shade), 0.9 * _tensor(tongue))
+    dark = _CAVITY[:, None, None] * (0.5 + light) * as_float_tensor(0.55 + 0.75 * np.clip(1 - from_below / 0.12, 0, 1))
+    return torch.lerp(dark, _red(light, shade), 0.9 * as_float_tensor(tongue))
 
 
 def with_tip(inside: Tensor, light: float, amount: float, above: Plane, opening: Plane, across: Plane) -> Tensor:
@@ -47,12 +49,8 @@ def with_tip(inside: Tensor, light: float, amount: float, above: Plane, opening:
     cover = np.clip((top - above) / 0.25 + 0.5, 0, 1) * np.clip((1 - side) / 0.3, 0, 1)
     cover *= np.clip(opening / 0.03, 0, 1) * min(4 * amount, 1.0)
     shade = 0.98 - 0.22 * np.clip(above, 0, 1) - 0.08 * np.exp(-((across / 0.03) ** 2))
-    return torch.lerp(inside, _red(light, shade), _tensor(cover))
+    return torch.lerp(inside, _red(light, shade), as_float_tensor(cover))
 
 
 def _red(light: float, shade: Plane) -> Tensor:
-    return _TONGUE[:, None, None] * (0.32 + 0.68 * light) * _tensor(shade)
-
-
-def _tensor(values: Plane) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    return _TONGUE[:, None, None] * (0.32 + 0.68 * light) * as_float_tensor(shade)

@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import InputError, WrongWeightsError
-from ...files.checkpoint import load_into, read_checkpoint
+from ...errors import InputError
+from ...files.checkpoint import read_checkpoint
+from .built import built
 
 PRIOR = 256
 HEADS = 8
@@ -142,24 +143,12 @@ class EmotionModel(nn.Module):
 
 def build_emotion_model(state: Mapping[str, Tensor], what: str) -> EmotionModel:
     """The model of a file's tensors. what: the file. Raises WrongWeightsError for tensors that do not fit."""
-    try:
-        with torch.device("meta"):
-            model = EmotionModel(state)
-    except KeyError as error:
-        raise WrongWeightsError(f"{what} is not DICE-Talk's emotion model: it lacks {error}.") from error
-    load_into(model, state, what, "from EEEELY/DICE-Talk")
-    return model
+    return built(lambda: EmotionModel(state), state, what, "emotion model")
 
 
 def build_sound_projection(state: Mapping[str, Tensor], what: str) -> TokenProjection:
     """Windows of sound (N, 10 · 5 · 384) → tokens, from a file's tensors. Raises as `build_emotion_model`."""
-    try:
-        with torch.device("meta"):
-            projection = _projection(state)
-    except KeyError as error:
-        raise WrongWeightsError(f"{what} is not DICE-Talk's audio_linear: it lacks {error}.") from error
-    load_into(projection, state, what, "from EEEELY/DICE-Talk")
-    return projection
+    return built(lambda: _projection(state), state, what, "audio_linear")
 
 
 def read_emotion_model(path: Path) -> EmotionModel:

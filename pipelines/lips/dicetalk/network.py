@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...backbones.unet import SD15
 from ...errors import WrongWeightsError
 from ...files.checkpoint import listing, load_into, read_checkpoint
+from .built import built
 from .sites import TokenReaders, readers_of
 from .svd_names import comfy_name, reader_place
 
@@ -90,15 +90,13 @@ class FaceGuide(nn.Module):
 
 def build_face_guide(state: Mapping[str, Tensor], what: str) -> FaceGuide:
     """The guide of a file's tensors. Raises WrongWeightsError for tensors that do not fit."""
-    try:
+
+    def empty() -> FaceGuide:
         count = sum(key.startswith("blocks.") and key.endswith(".weight") for key in state)
         wider = tuple(state[f"blocks.{number}.weight"].shape[0] for number in range(1, count, 2))
-        with torch.device("meta"):
-            guide = FaceGuide((state["conv_in.weight"].shape[0], *wider), state["conv_out.weight"].shape[0])
-    except KeyError as error:
-        raise WrongWeightsError(f"{what} is not DICE-Talk's pose guider: it lacks {error}.") from error
-    load_into(guide, state, what, "from EEEELY/DICE-Talk")
-    return guide
+        return FaceGuide((state["conv_in.weight"].shape[0], *wider), state["conv_out.weight"].shape[0])
+
+    return built(empty, state, what, "pose guider")
 
 
 def read_face_guide(path: Path) -> FaceGuide:

@@ -11,7 +11,7 @@ from ...audio.speech import RATE_HZ, Speech
 from ...errors import InputError
 from ...face import Face
 from ...registry import Handle, Registry, Runtime
-from ..files import WHISPER_FILES, load_whisper, require_files
+from ..files import WHISPER_FILES, load_whisper
 from ..hearing import Hearing
 from .emotion import PRIOR, EmotionModel, read_emotion_model, read_sound_projection
 from .network import FACE_AREA, read_face_guide
@@ -95,7 +95,7 @@ class Talker:
 
 def load_talker(registry: Registry) -> Talker:
     """Raises MissingWeightsError that lists all that is missing, WrongWeightsError for other files."""
-    require_files(registry, "DICE-Talk", [*([name] for name in FILES), WHISPER_FILES])
+    registry.require("DICE-Talk", [*([name] for name in FILES), WHISPER_FILES])
     return Talker(
         registry.load(SOUND_FILE, read_sound_projection),
         registry.load(EMOTION_FILE, read_emotion_model),

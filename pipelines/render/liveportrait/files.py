@@ -10,10 +10,10 @@ from typing import TypeVar
 
 from torch import Tensor, nn
 
-from ...errors import MissingWeightsError, WrongWeightsError
+from ...errors import WrongWeightsError
 from ...files.checkpoint import read_checkpoint
 from ...registry import Handle, Registry
-from ...weights import WeightsEntry, content_hash, places
+from ...weights import content_hash
 from .appearance import AppearanceExtractor
 from .generator import Generator
 from .motion import MotionExtractor
@@ -40,7 +40,7 @@ class NetworkFile:
 
     def present(self, registry: Registry) -> str | None:
         """The id of the file that is there."""
-        return next((name for name in (self.published, self.converted) if registry.find(name) is not None), None)
+        return registry.first_present((self.published, self.converted))
 
 
 APPEARANCE = NetworkFile(
@@ -66,16 +66,10 @@ def missing_files(registry: Registry) -> tuple[str, ...]:
 
 def require_files(registry: Registry) -> None:
     """Raise MissingWeightsError that lists every missing file: folder, size, licence, and one command for all."""
-    missing = [registry.manifest.entry(name) for name in missing_files(registry)]
-    if not missing:
-        return
-    lines = [f"  {entry.file} ({entry.size_text}) belongs into {_folder(entry, registry)}" for entry in missing]
-    raise MissingWeightsError(
-        f"LivePortrait needs {len(missing)} file(s) that are not there:\n"
-        + "\n".join(lines)
-        + f"\nFetch them with `./likeness fetch {' '.join(entry.id for entry in missing)}`, or put them there yourself "
-        f"from {missing[0].urls[0].rsplit('/resolve/', 1)[0]}; their safetensors conversions are read too. "
-        f"Licence: {missing[0].licence}. LivePortrait's face detector is not needed: landmarks are our own."
+    registry.require(
+        "LivePortrait",
+        [(file.published, file.converted) for file in NETWORK_FILES],
+        "Their safetensors conversions are read too; LivePortrait's own face detector is not needed.",
     )
 
 
@@ -152,7 +146,3 @@ def _only_networks(state: Mapping[str, Tensor], network: nn.Module, name: str) -
     if others:
         _log.info("Likeness: %s also holds %s, which is not used.", name, ", ".join(others[:6]))
     return kept
-
-
-def _folder(entry: WeightsEntry, registry: Registry) -> Path:
-    return places(entry, registry.runtime)[0].parent if places(entry, registry.runtime) else Path(entry.folder)

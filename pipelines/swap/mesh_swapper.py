@@ -55,7 +55,7 @@ class MeshSwapper:
 class LoadedMeshSwapper:
     """The embedded swapper with the network that tells whether the expression stayed."""
 
-    name = "mesh"
+    name, licence = "mesh", MeshSwapper.licence
 
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._expression = ExpressionKeeper(lambda landmarks: network(landmarks)[0])

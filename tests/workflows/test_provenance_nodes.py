@@ -56,7 +56,9 @@ def test_a_saved_swap_says_who_was_put_onto_which_face_by_what(comfyui: ComfySer
     person = swap.people[0]
     assert (person.name, person.consent) == ("Eileen Collins", "public-domain portrait, NASA")
     assert len(person.sources_sha256) == 1 and len(person.sources_sha256[0]) == 64
-    assert [model.name for model in swap.models] == ["mesh"] and swap.settings["strength"] == 1.0
+    assert [model.name for model in swap.models] == ["mesh", "face_blendshapes_52"]
+    assert (len(swap.models[1].sha256), swap.models[1].file) == (64, "face_blendshapes_52.safetensors")
+    assert swap.settings["strength"] == 1.0
     (x0, y0, x1, y1), *others = swap.faces[0]
     assert not others and 100 < x1 - x0 < 300 and 100 < y1 - y0 < 300
     assert "Not signed: there is no certificate." in report
@@ -132,6 +134,67 @@ def test_a_video_says_it_too(comfyui: ComfyServer, prompt: dict[str, Any]) -> No
     assert [name.name for name in path.parent.iterdir() if name.name.startswith(".")] == []
 
 
+def test_a_face_changed_in_its_crop_is_in_the_statement_and_one_put_back_as_it_was_is_not(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    photo, found = titled(prompt, "Target photo"), of_kind(prompt, "DetectFaces")
+    prompt |= cropped(photo, found)
+    prompt[titled(prompt, "Result")]["inputs"]["images"] = ["put back", 0]
+    path, _, read = ran(comfyui, prompt)
+    (put_back,) = statement(path).operations
+    assert put_back.node == "LikenessStitchFaces" and [len(boxes) for boxes in put_back.faces] == [1]
+    assert "face changed in its crop and put back; 1 face(s) in 1 picture(s)" in read
+    prompt["put back"]["inputs"]["changed"] = ["crop", 1]
+    assert statement(ran(comfyui, prompt)[0]).operations == ()
+
+
+def cropped(photo: str, found: str) -> dict[str, Any]:
+    """Crops of faces, inverted and put back."""
+    cut = {"size": 512, "zoom": 1.0, "template": "ffhq_512", "mask": "box", "grow": 0.0, "feather": 0.06}
+    given = {"blend": "alpha", "colour": "none", "grain": 0.0, "linear_light": False, "order": "as_given"}
+    return {
+        "crop": {"class_type": "LikenessCropFaces", "inputs": {"image": [photo, 0], "faces": [found, 0], **cut}},
+        "other": {"class_type": "ImageInvert", "inputs": {"image": ["crop", 1]}},
+        "put back": {
+            "class_type": "LikenessStitchFaces",
+            "inputs": {"image": [photo, 0], "crops": ["crop", 0], "changed": ["other", 0], **given},
+        },
+    }
+
+
+def test_what_a_loaded_video_says_goes_on_with_the_people_who_were_worked_on(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    result, photo, analysis = (
+        titled(prompt, "Result"), titled(prompt, "Target photo"), of_kind(prompt, "LoadFaceAnalysis")
+    )  # fmt: skip
+    saving = prompt[result]["inputs"]
+    del saving["images"]
+    common = {"analysis": [analysis, 0], "strength": 1.0, "threshold": 0.5, "smoothing": "none", "crf": 23}
+    restoring = common | {"restorer": ["restorer", 0], "fidelity": 0.5, "area": "face"}
+    prompt |= {
+        "frames": {"class_type": "RepeatImageBatch", "inputs": {"image": [photo, 0], "amount": 3}},
+        "film": {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 5.0}},
+        "restorer": {"class_type": "LikenessLoadFaceRestorer", "inputs": {"restorer": "sharpen"}},
+        "crisp": {"class_type": "LikenessRestoreFacesInVideo", "inputs": restoring | {"video": ["film", 0]}},
+        result: prompt[result] | {"class_type": "LikenessSaveVideo", "inputs": saving | {"video": ["crisp", 0]}},
+    }
+    first, _, read = ran(comfyui, prompt)
+    (crisp,) = statement(first).operations
+    (track,) = crisp.tracks
+    assert (track.number, track.first_frame, track.last_frame) == (0, 0, 2)
+    assert 100 < track.box[2] - track.box[0] < 300 and "1 person(s) in frames 0 to 2 of a video" in read
+    assert {"sharpen", "dlib_resnet_128"} <= {model.name for model in crisp.models}
+    (comfyui.base / "input" / "worked_on.mp4").write_bytes(first.read_bytes())
+    prompt["film"] = {"class_type": "LoadVideo", "inputs": {"file": "worked_on.mp4"}}
+    prompt[result]["inputs"]["video"] = ["film", 0]
+    assert statement(ran(comfyui, prompt)[0]).operations == (crisp,)
+    prompt["crisp"]["inputs"]["strength"] = 0.5
+    prompt[result]["inputs"]["video"] = ["crisp", 0]
+    before, after = statement(ran(comfyui, prompt)[0]).operations
+    assert before == crisp and (after.node, after.settings["strength"]) == ("LikenessRestoreFacesInVideo", 0.5)
+
+
 @pytest.fixture
 def certificate(comfyui: ComfyServer) -> Iterator[None]:
     pytest.importorskip("c2pa", reason="content credentials need c2pa-python")
@@ -199,6 +262,18 @@ class TestProtected:
         prompt[titled(prompt, "Source person")]["inputs"]["name"] = "Grace Hopper"
         with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
             comfyui.run(prompt)
+
+    def test_changing_her_face_in_its_crop_is_refused_and_putting_it_back_as_it_was_is_not(
+        self, comfyui: ComfyServer, prompt: dict[str, Any]
+    ) -> None:
+        photo, found = titled(prompt, "Source photo"), of_kind(prompt, "DetectFaces")
+        prompt[found]["inputs"]["image"] = [photo, 0]
+        kept = {key: prompt[key] for key in (photo, found, of_kind(prompt, "LoadFaceAnalysis"))} | cropped(photo, found)
+        kept["out"] = {"class_type": "PreviewImage", "inputs": {"images": ["put back", 0]}}
+        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'.*protected"):
+            comfyui.run(kept)
+        kept["put back"]["inputs"]["changed"] = ["crop", 1]
+        assert comfyui.run(kept)["put back"]["text"][0] == "Put 1 face(s) back into 1 picture(s)."
 
     def test_moving_her_face_is_refused_and_making_it_crisp_is_not(
         self, comfyui: ComfyServer, prompt: dict[str, Any]

@@ -83,22 +83,24 @@ class MetTracks:
     def meet(self, frame: TrackedFrame, faces: Sequence[Face]) -> None:
         """Note the faces of a frame that are worked on."""
         for face in faces:
+            box = [round(float(value)) for value in face.bbox_xyxy]
             known = self._met.get(face.track)
             if known is not None:
-                known[1] = frame.index
+                known[1], known[6:] = frame.index, box
             elif len(self._met) < MAX_ITEMS:
-                self._met[face.track] = [frame.index, frame.index, *(round(float(x)) for x in face.bbox_xyxy)]
+                self._met[face.track] = [frame.index, frame.index, *box, *box]
 
     def tracks(self) -> tuple[Track, ...]:
         """In the order they were met."""
         return tuple(
-            Track(number, first, last, (x0, y0, x1, y1)) for number, (first, last, x0, y0, x1, y1) in self._met.items()
+            Track(number, first, last, ((x0, y0, x1, y1), (x2, y2, x3, y3)))
+            for number, (first, last, x0, y0, x1, y1, x2, y2, x3, y3) in self._met.items()
         )
 
     def rows(self) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
-        """(N, 7) number, first and last frame, box; for `restore`."""
+        """(N, 11) number, first and last frame, first and last box; for `restore`."""
         rows = [[number, *values] for number, values in self._met.items()]
-        return np.array(rows, np.int64).reshape(-1, 7)
+        return np.array(rows, np.int64).reshape(-1, 11)
 
     def restore(self, rows: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> None:
         """Go on where `rows` were taken."""

@@ -45,13 +45,13 @@ class UsedModel:
 
 @dataclass(frozen=True)
 class Track:
-    """Somebody in a video who was worked on. first_frame, last_frame: where, from 0. box: (x0, y0, x1, y1) px in the
-    first of them."""
+    """Somebody in a video who was worked on. first_frame, last_frame: where, from 0. boxes: (x0, y0, x1, y1) px in the
+    first and in the last of them."""
 
     number: int
     first_frame: int
     last_frame: int
-    box: tuple[int, int, int, int]
+    boxes: tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def _track(fields: Mapping[str, Any]) -> Track:
     if not all(type(number) is int and 0 <= number < 2**31 for number in numbers):
         raise UnsafeFileError("A track of the provenance has no whole numbers for who and when.")
     number, first, last = cast("list[int]", numbers)
-    return Track(number, first, last, _box(fields.get("box")))
+    return Track(number, first, last, tuple(_box(box) for box in _items(fields.get("boxes"), "boxes of a track", 2)))
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:

@@ -12,7 +12,10 @@ SWAP = Operation(
     models=(UsedModel("mesh", "Apache-2.0"), UsedModel("net", "MIT", "net.onnx", "some_net", "cd" * 32)),
     faces=(((10, 20, 110, 140), (300, 20, 380, 120)), ()),
     report="Swapper: mesh.\n1 of 1 face(s) swapped.",
-    tracks=(Track(0, 3, 9, (10, 20, 110, 140)), Track(4, 7, 40, (-3, 20, 110, 140))),
+    tracks=(
+        Track(0, 3, 9, ((10, 20, 110, 140), (11, 21, 111, 141))),
+        Track(4, 7, 40, ((-3, 20, 110, 140), (300, 20, 400, 140))),
+    ),
 )
 MOVE = Operation(node="LikenessAnimatePortrait", action="face made to move")
 STATEMENT = Statement((SWAP, MOVE))

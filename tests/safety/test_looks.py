@@ -101,11 +101,12 @@ def test_the_tracks_of_a_work_say_when_and_where_and_go_on_after_an_interrupt(as
         met.meet(frame(astronaut, face, index), [face])
     again = MetTracks()
     again.restore(met.rows())
-    again.meet(frame(astronaut, face, 12), [face])
-    x0, y0, x1, y1 = (round(float(value)) for value in face.bbox_xyxy)
-    assert met.tracks() == (Track(3, 4, 9, (x0, y0, x1, y1)),)
-    assert again.tracks() == (Track(3, 4, 12, (x0, y0, x1, y1)),)
-    assert MetTracks().tracks() == () and MetTracks().rows().shape == (0, 7)
+    moved = replace(face, bbox_xyxy=face.bbox_xyxy + 7)
+    again.meet(frame(astronaut, face, 12), [moved])
+    first, last = ([round(float(value)) for value in one.bbox_xyxy] for one in (face, moved))
+    assert met.tracks() == (Track(3, 4, 9, (tuple(first), tuple(first))),)
+    assert again.tracks() == (Track(3, 4, 12, (tuple(first), tuple(last))),)
+    assert MetTracks().tracks() == () and MetTracks().rows().shape == (0, 11)
 
 
 def test_no_more_tracks_are_named_than_a_statement_holds(astronaut: Tensor, face: Face) -> None:

@@ -86,8 +86,8 @@ def test_a_field_of_another_kind_is_refused_by_name(change: dict[str, object], m
         ("models", [{"name": "x"}], "licence of the provenance is no text"),
         ("models", [{"name": "x", "licence": "", "sha256": 7}], "sha256 of the provenance is no text"),
         ("tracks", [{"number": 0, "first_frame": 0}], "no whole numbers for who and when"),
-        ("tracks", [{"number": 0, "first_frame": -1, "last_frame": 2, "box": [0, 0, 1, 1]}], "no whole numbers"),
-        ("tracks", [{"number": 0, "first_frame": 1, "last_frame": 2, "box": [0, 0, 1]}], "four whole numbers"),
+        ("tracks", [{"number": 0, "first_frame": -1, "last_frame": 2, "boxes": []}], "no whole numbers"),
+        ("tracks", [{"number": 0, "first_frame": 1, "last_frame": 2, "boxes": [[0, 0, 1]]}], "four whole numbers"),
         ("tracks", [{}] * 600, "no list of at most 512"),
     ],
 )

@@ -19,6 +19,17 @@ from .pixels import pyav
 #: A path, or a whole file in memory.
 Source = Path | io.BytesIO
 
+#: FFmpeg's names of the containers that are opened. FFmpeg tells a container by content, whatever a file is called, and
+#: playlists, lists of files and patterns of names (hls, dash, concat, image2 and more) would make it open other files.
+_CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf"),
+    *("ogg", "gif", "apng", "nut", "mxf", "gxf", "ivf", "rm", "dv", "wtv", "swf", "mjpeg", "yuv4mpegpipe", "m4v"),
+    *("h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "vc1", "dirac", "cavsvideo", "jpegxl_anim"),
+    *("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
+)
+#: Only the file itself is opened, never an address that its name or content could be taken for.
+_SAFELY = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"}
+
 #: Filters that turn a stored frame upright, by quarter turns counter-clockwise.
 _TURNS = {1: (("transpose", "cclock"),), 2: (("hflip", None), ("vflip", None)), 3: (("transpose", "clock"),)}
 
@@ -71,19 +82,22 @@ class VideoFrame:
 
 @contextmanager
 def opened(source: Source) -> Generator[Any]:
-    """PyAV's input container. Raises VideoError for what is no video or has no picture."""
+    """PyAV's input container. Raises VideoError for what is no video, has no picture, or names other files."""
     av = pyav()
     if isinstance(source, io.BytesIO):
         source.seek(0)
     try:
         # names and comments in an old encoding are no reason to refuse a video
         container = av.open(
-            source if isinstance(source, io.BytesIO) else str(source), mode="r", metadata_errors="replace"
+            source if isinstance(source, io.BytesIO) else str(source),
+            mode="r",
+            metadata_errors="replace",
+            options=_SAFELY,
         )
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
             f"{name_of(source)} cannot be opened as a video: {error}. It is empty, cut off before its index, or of "
-            "another kind; play it in a player, and convert it or copy it again."
+            "another kind, such as a playlist of other files; play it in a player, and convert it or copy it again."
         ) from error
     with container:
         if not any(stream.codec_context is not None for stream in container.streams.video):

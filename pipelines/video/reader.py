@@ -33,6 +33,9 @@ _SAFELY = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "fil
 #: Filters that turn a stored frame upright, by quarter turns counter-clockwise.
 _TURNS = {1: (("transpose", "cclock"),), 2: (("hflip", None), ("vflip", None)), 3: (("transpose", "clock"),)}
 
+#: The way out for a file whose pictures are not in it.
+_RECORD_AGAIN = "Its writing was stopped before the first picture, or it is damaged: record, export or copy it again."
+
 
 @dataclass(frozen=True)
 class Window:
@@ -98,7 +101,7 @@ def opened(source: Source) -> Generator[Any]:
         ) from error
     with container:
         if not any(stream.codec_context is not None for stream in container.streams.video):
-            raise VideoError(f"{name_of(source)} has no picture that can be decoded, only {_kinds(container)}.")
+            raise VideoError(_pictureless(source, container))
         yield container
 
 
@@ -109,8 +112,15 @@ def name_of(source: Source) -> str:
     return f"The video {source.name}"
 
 
-def _kinds(container: Any) -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+def _pictureless(source: Source, container: Any) -> str:
+    """What is said of a file without a picture."""
+    kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+    if not kinds:
+        return f"{name_of(source)} holds neither pictures nor sound, only a header. {_RECORD_AGAIN}"
+    return (
+        f"{name_of(source)} has no picture that can be decoded, only {kinds}: connect another file, or convert it "
+        "where its codec is unknown here."
+    )
 
 
 def picture_stream(container: Any) -> Any:
@@ -125,7 +135,7 @@ def probe(source: Source, window: Window) -> VideoFacts:
         stream = picture_stream(container)
         first = next(_decoded(av, container, stream, []), None)
         if first is None:
-            raise VideoError(f"{name_of(source)} holds no frame that can be decoded: it is empty or damaged.")
+            raise VideoError(f"{name_of(source)} holds no frame that can be decoded. {_RECORD_AGAIN}")
         turns = round(first.rotation / 90) % 4 if first.rotation else 0
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         length = _length_s(container, stream)

@@ -28,7 +28,7 @@ def check_torch_file(path: Path) -> bool:
 
     Raises UnsafeFileError for packed members, members that together are larger than the file, something behind the
     zip's end (which readers do not find in the same way), or a description that is too large or makes memory from a
-    number; WrongWeightsError for a file that is cut off or none of torch's.
+    number; WrongWeightsError for a zip that is cut off.
     """
     with path.open("rb") as file:
         in_zip = file.read(len(_ZIP)) == _ZIP
@@ -96,9 +96,9 @@ def _check_pickles(path: Path, data: bytes, count: int, is_part: bool) -> None:
     except LikenessError:
         raise
     except ValueError as error:
+        # where the steps make no sense torch stops as well, and says what it is
         if is_part and file.tell() == len(data):
             raise _too_large(path, f"more than {len(data)} bytes") from error
-        raise _broken(path, str(error)[:120]) from error
 
 
 def _too_large(path: Path, found: str) -> UnsafeFileError:

@@ -41,6 +41,8 @@ _BROKEN_TORCH_FILE = (
 WRAPPERS = ("state_dict.", "module.")
 #: What a torch file's tables may hold and how deep they may lie: the same table may be named in many places.
 _MAX_ENTRIES, _MAX_LEVELS = 200_000, 32
+#: A tensor may repeat few numbers over a large shape and takes the memory of all of them once it is used.
+_MAX_REPEATED_BYTES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,7 @@ def _read_torch(path: Path) -> Any:
 def _flattened(path: Path, content: Any) -> dict[str, Tensor]:
     """Every tensor by its dotted name, from tables in tables."""
     tensors: dict[str, Tensor] = {}
-    waiting, seen = [("", content, 0)], 0
+    waiting, seen, repeated = [("", content, 0)], 0, 0
     while waiting:
         name, value, depth = waiting.pop()
         seen += 1
@@ -159,8 +161,14 @@ def _flattened(path: Path, content: Any) -> dict[str, Tensor]:
                 f"{_MAX_LEVELS} deep in each other. Get the file from its publisher again."
             )
         if isinstance(value, Tensor):
-            _check_extent(path, name, value)
             tensors[name] = value
+            repeated += _repeated_bytes(path, name, value)
+            if repeated > _MAX_REPEATED_BYTES:
+                raise UnsafeFileError(
+                    f"{path.name} ({path.stat().st_size} bytes) is refused: up to {name[:80]!r} {tuple(value.shape)} "
+                    f"its tensors repeat their numbers to {repeated} bytes more than it has, at most "
+                    f"{_MAX_REPEATED_BYTES} are read. Get the file from its publisher again."
+                )
         elif isinstance(value, Mapping):
             below = f"{name}." if name else ""
             items = list(cast("Mapping[Any, Any]", value).items())
@@ -168,12 +176,11 @@ def _flattened(path: Path, content: Any) -> dict[str, Tensor]:
     return tensors
 
 
-def _check_extent(path: Path, name: str, tensor: Tensor) -> None:
-    """Refuse a tensor that is larger than the numbers that the file has for it, or that has none."""
-    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
-    stored = tensor.untyped_storage().nbytes() if plain else 0
-    if not plain or tensor.numel() * tensor.element_size() > stored:
+def _repeated_bytes(path: Path, name: str, tensor: Tensor) -> int:
+    """By how much a tensor that repeats its numbers is larger than they are. Refuses one that has none in the file."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
         raise UnsafeFileError(
-            f"{path.name} is refused: its tensor {name[:80]!r} {tuple(tensor.shape)} is said to be larger than the "
-            f"{stored} bytes that the file has for it. Get the file from its publisher again."
+            f"{path.name} is refused: its tensor {name[:80]!r} {tuple(tensor.shape)} is no plain table of numbers in "
+            "the file. Get the file from its publisher again."
         )
+    return max(0, tensor.numel() * tensor.element_size() - tensor.untyped_storage().nbytes())

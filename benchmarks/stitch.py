@@ -12,7 +12,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from ..pipelines.face import Face, FaceCrops, Faces, as_float_array, five_points
 from ..pipelines.geometry.mesh import canonical_mesh
-from ..pipelines.stitch import BLENDS, crop_faces, stitch_faces, stitched_pictures
+from ..pipelines.stitch import BLENDS, Finish, crop_faces, stitch_faces, stitched_pictures
 from ..pipelines.stitch.paste import Blend
 from ..pipelines.stitch.place import reach_of, strips_of
 from ..pipelines.stitch.resample import WayBack, sampled
@@ -47,7 +47,7 @@ def measure() -> list[Figure]:
         figures.append(Figure(f"cropping a {face_px} px face with its mask", crop_ms, 60, unit="ms"))
         if face_px == 700:
             figures.append(Figure("copying the frame", copy_ms, None, unit="ms"))
-            figures.append(_memory(picture, crops, buffer))
+            figures += _memory(picture, crops, buffer)
             figures += [_of_blend(picture, crops, buffer, blend, copy_ms) for blend in BLENDS[1:]]
     return figures
 
@@ -65,17 +65,34 @@ def _copy_and_sample(picture: Tensor, crops: FaceCrops, buffer: Tensor) -> None:
         sampled(colours, way.grid(strip))
 
 
-def _memory(picture: Tensor, crops: FaceCrops, buffer: Tensor) -> Figure:
-    """The most that one stitch holds at a time besides the buffer and the mask it returns, in crops with their mask."""
+def _memory(picture: Tensor, crops: FaceCrops, buffer: Tensor) -> list[Figure]:
+    """The most that a stitch holds at a time besides the buffer and the mask it returns.
+
+    Pixel by pixel it is less than the crop with its mask; blends and finishes that look around themselves hold the
+    face at the picture's scale, and less than one more picture.
+    """
+    crop_bytes = 4 * (crops.images.numel() + crops.masks.numel())
+    held = _most_held(lambda: stitch_faces(picture, crops, out=buffer))
+    figures = [Figure("memory of one stitch, in crops with their mask", held / crop_bytes, 1.0, unit="x")]
+    ways = {blend: (blend, Finish()) for blend in BLENDS[1:]}
+    ways |= {"colour lab": ("alpha", Finish("lab")), "linear light": ("alpha", Finish(linear_light=True))}
+    ways |= {"grain": ("alpha", Finish(grain=1.0)), "all": ("poisson", Finish("lab", 1.0, True))}
+    for name, (blend, finish) in ways.items():
+        held = _most_held(lambda b=blend, f=finish: stitch_faces(picture, crops, b, finish=f, out=buffer))
+        figures.append(Figure(f"memory of one stitch with {name}, in pictures", held / picture.nbytes, 1.0, unit="x"))
+    return figures
+
+
+def _most_held(run: Callable[[], object]) -> int:
+    """Bytes of tensors."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as seen:
-        stitch_faces(picture, crops, out=buffer)
+        run()
     held = most = 0
     for event in seen.profiler.kineto_results.events():
         if event.name() == "[memory]":
             held += event.nbytes()
             most = max(most, held)
-    crop_bytes = 4 * (crops.images.numel() + crops.masks.numel())
-    return Figure("memory of one stitch, in crops with their mask", most / crop_bytes, 1.0, unit="x")
+    return most
 
 
 def _of_blend(picture: Tensor, crops: FaceCrops, buffer: Tensor, blend: Blend, copy_ms: float) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -31,6 +32,7 @@ from .comfy_runtime import shared_registry
 EVENT = "likeness.fetch"
 _MOST_BYTES, _MOST_IDS = 64_000, 100
 _EVERY_S = 0.2
+_OURS = "This is a mistake in the pack: please report it with what ComfyUI's console says."
 
 
 class Fetches:
@@ -54,23 +56,42 @@ class Fetches:
                 self._tell(one.id, "waiting")
                 self._waiting.put((one, agreed))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="likeness fetch", daemon=True)
-                self._thread.start()
+                self._begin()
 
     def cancel(self, ids: list[str]) -> None:
         """Stop these; what has arrived is kept."""
         self._cancelled.update(ids)
 
+    def _begin(self) -> None:
+        self._thread = threading.Thread(target=self._work, name="likeness fetch", daemon=True)
+        self._thread.start()
+
     def _work(self) -> None:
         while True:
             one, agreed = self._waiting.get()
+            ended = False
             try:
-                path = fetch(one, self.registry.manifest, self.registry.runtime, agreed, self._report(one.id))
-                self._tell(one.id, "done", message=str(path))
-            except CancelledError:
-                self._tell(one.id, "cancelled", message="Stopped; the next fetch goes on from here.")
-            except (LikenessError, OSError) as error:
-                self._tell(one.id, "failed", message=str(error))
+                self._bring(one, agreed)
+                ended = True
+            finally:
+                # a mistake of ours ends this thread, which prints where; the files that wait get another one
+                if not ended:
+                    self._replace(one.id, sys.exc_info()[1])
+
+    def _replace(self, weights_id: str, mistake: BaseException | None) -> None:
+        try:
+            self._tell(weights_id, "failed", message=f"{weights_id} could not be fetched: {mistake!r}. {_OURS}")
+        finally:
+            self._begin()
+
+    def _bring(self, one: Published, agreed: str) -> None:
+        try:
+            path = fetch(one, self.registry.manifest, self.registry.runtime, agreed, self._report(one.id))
+            self._tell(one.id, "done", message=str(path))
+        except CancelledError:
+            self._tell(one.id, "cancelled", message="Stopped; the next fetch goes on from here.")
+        except (LikenessError, OSError) as error:
+            self._tell(one.id, "failed", message=str(error))
 
     def _report(self, weights_id: str) -> Any:
         told = 0.0
@@ -183,7 +204,7 @@ async def _answer(request: web.Request, act: Any) -> web.Response:
         return web.json_response({"error": f"The request must say its size, at most {_MOST_BYTES} bytes."}, status=413)
     try:
         body = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return web.json_response({"error": "The request is no JSON."}, status=400)
     try:
         return web.json_response(await asyncio.to_thread(act, body))

@@ -161,8 +161,12 @@ def open_onnx_session(path: Path, device: torch.device) -> Any:
         broken.Fail,
         broken.InvalidArgument,
         broken.NotImplemented,
+        UnicodeDecodeError,  # a damaged text in the file
     ) as error:
-        raise WrongWeightsError(f"{path} is no ONNX model that onnxruntime can open: {error}") from error
+        raise WrongWeightsError(
+            f"{path} is no ONNX model that onnxruntime can open: {error}. It is damaged, cut off or of another kind: "
+            "move it away and download it again."
+        ) from error
     running_on = session.get_providers()[0]
     if wanted and running_on == "CPUExecutionProvider":
         _log.warning(

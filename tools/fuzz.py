@@ -1,6 +1,6 @@
 """Feeds the readers of files that nobody vouches for with broken and hostile ones, and keeps what breaks them.
 
-    python tools/fuzz.py hypothesis --minutes 20              all readers, one after the other
+    python tools/fuzz.py hypothesis --minutes 20              all readers, one after the other, 20 minutes in all
     python tools/fuzz.py atheris --minutes 20 --reader zip    guided by coverage; needs atheris (pip)
 
 A reader may return or refuse with an error of the pack; anything else is a finding: its file is written to
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -39,6 +40,14 @@ def try_reader(name: str, data: bytes, folder: Path) -> Exception | None:
     except Exception as error:  # any other exception is what is looked for
         return error
     return None
+
+
+def can_be_read(name: str) -> bool:
+    """Whether the packages of a reader are installed; says so when they are not."""
+    missing = [package for package in READERS[name].needs if importlib.util.find_spec(package) is None]
+    if missing:
+        sys.stdout.write(f"{name}: left out, it needs {', '.join(missing)} (pip)\n")
+    return not missing
 
 
 def keep(name: str, data: bytes, error: BaseException) -> Path:
@@ -143,11 +152,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--minutes", type=float, default=20.0, help="for all readers together")
     parser.add_argument("--reader", choices=list(READERS), action="append", help="only these; all when left out")
     options = parser.parse_args(own.split())
-    names = options.reader or list(READERS)
+    names = [name for name in options.reader or list(READERS) if can_be_read(name)]
     if options.engine == "atheris-one":
         atheris_one(names[0], passed.split())
     search = with_hypothesis if options.engine == "hypothesis" else with_atheris
-    return 1 if sum([search(name, 60 * options.minutes / len(names)) for name in names]) else 0
+    seconds = 60 * options.minutes / max(len(names), 1)
+    found = 0
+    for name in names:
+        sys.stdout.write(f"{name}: {seconds:.0f} s\n")
+        found += search(name, seconds)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import urllib.error
@@ -44,9 +45,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 
 def check_address(url: str, unprotected: bool) -> None:
     """Raise DownloadError unless an address is https, or http where `unprotected` connections are allowed."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme not in (("https", "http") if unprotected else ("https",)) or not parts.hostname:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = (parts.hostname or "").encode("idna")
+        _ = parts.port  # whether it is one
+    except ValueError as error:
+        raise DownloadError(f"{url[:200]} is not fetched: it is no address ({error}).") from error
+    if parts.scheme not in (("https", "http") if unprotected else ("https",)) or not host:
         raise DownloadError(f"{url} is not fetched: it is no protected (https) address.")
+
+
+def stated_size(text: str | None) -> int | None:
+    """A number of bytes in a header; None for what is none, or has more digits than any file's size."""
+    return int(text) if text and re.fullmatch(r"[0-9]{1,18}", text) else None
 
 
 def open_address(url: str, headers: Mapping[str, str], timeout_s: float, unprotected: bool = False) -> Any:
@@ -76,6 +87,11 @@ def open_address(url: str, headers: Mapping[str, str], timeout_s: float, unprote
             raise
     except urllib.error.URLError as error:
         raise _unreachable(url, error.reason) from error
+    except DownloadError:
+        raise
+    except (ValueError, http.client.InvalidURL) as error:
+        # what urllib raises for an address that it cannot take apart, before it asks for it
+        raise DownloadError(f"{url}: the server leads on to what is no address: {error}") from error
     except (OSError, http.client.HTTPException) as error:
         raise Interrupted(f"{error!r}") from error
 

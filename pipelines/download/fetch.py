@@ -84,7 +84,10 @@ def addresses(one: Published) -> tuple[tuple[str, bool], ...]:
 
 
 def _on_this_machine(url: str) -> bool:
-    return urllib.parse.urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    try:
+        return urllib.parse.urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1")
+    except ValueError:  # no address at all: asking for it says so
+        return False
 
 
 def _from_first(one: Published, path: Path, partial: Path, report: Report, patience: Patience) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DownloadError
-from .connection import Interrupted, open_address
+from .connection import Interrupted, open_address, stated_size
 
 #: Called with (bytes there, bytes in all or None); what it raises ends the transfer, which can be resumed.
 Report = Callable[[int, "int | None"], None]
@@ -154,8 +154,8 @@ def _start(url: str, answer: Any, have: int) -> int:
         raise DownloadError(f"{url} answered with a web page instead of the file; a login may be in between")
     if answer.status != 206:
         return 0
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", answer.headers.get("Content-Range", ""))
-    if found is None or int(found[1]) != have:
+    found = re.fullmatch(r"bytes ([0-9]+)-[0-9]+/([0-9]+|\*)", answer.headers.get("Content-Range", ""))
+    if found is None or stated_size(found[1]) != have:
         raise DownloadError(f"{url} gave another part of the file than was asked for (from byte {have} on)")
     return have
 
@@ -163,7 +163,10 @@ def _start(url: str, answer: Any, have: int) -> int:
 def _total(url: str, answer: Any, start: int, expected: Expected) -> int | None:
     """The size of the whole file as the server says it, which must be the expected one."""
     length = answer.headers.get("Content-Length")
-    total = start + int(length) if length and length.isdecimal() else expected.size_bytes
+    rest = stated_size(length)
+    if length and rest is None:
+        raise DownloadError(f"{url} says that it has {length[:40]!r} bytes ({len(length)} digits), which is no size")
+    total = expected.size_bytes if rest is None else start + rest
     if total is not None and not expected.least_bytes <= total <= expected.most_bytes:
         raise DownloadError(f"{url} has {total} bytes, expected {_size_text(expected)}: another file")
     return total
@@ -191,8 +194,8 @@ def _write(answer: Any, partial: Path, start: int, total: int | None, expected: 
 
 
 def _total_of(headers: Any) -> int | None:
-    found = re.fullmatch(r"bytes \*/(\d+)", headers.get("Content-Range", ""))
-    return int(found[1]) if found else None
+    found = re.fullmatch(r"bytes \*/([0-9]+)", headers.get("Content-Range", ""))
+    return stated_size(found[1]) if found else None
 
 
 def _size_text(expected: Expected) -> str:

@@ -7,12 +7,11 @@ table of dotted names.
 from __future__ import annotations
 
 import struct
-import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -20,6 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..errors import UnsafeFileError, WrongWeightsError
+from .described_sizes import check_header, check_torch_file
 
 TORCH_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt")
 #: What torch's reader of weights raises, besides UnpicklingError, when the instructions in a file make no sense.
@@ -39,6 +39,10 @@ _BROKEN_TORCH_FILE = (
 )
 #: Levels that training code puts around the tensors and that carry no meaning.
 WRAPPERS = ("state_dict.", "module.")
+#: What a torch file's tables may hold and how deep they may lie: the same table may be named in many places.
+_MAX_ENTRIES, _MAX_LEVELS = 200_000, 32
+#: A tensor may repeat few numbers over a large shape and takes the memory of all of them once it is used.
+_MAX_REPEATED_BYTES = 2**31
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,12 +96,13 @@ def load_into(
 def read_checkpoint(path: Path) -> Checkpoint:
     """The tensors of a `.safetensors` or torch file.
 
-    Raises WrongWeightsError for a truncated or foreign file, UnsafeFileError for a pickle with more than weights.
+    Raises WrongWeightsError for a truncated or foreign file, UnsafeFileError for a pickle with more than weights or a
+    file that would take more memory than its size says.
     """
     if path.suffix == ".safetensors":
         tensors = _read_safetensors(path)
     elif path.suffix in TORCH_SUFFIXES:
-        tensors = dict(_flatten(_read_torch(path)))
+        tensors = _flattened(path, _read_torch(path))
     else:
         raise WrongWeightsError(
             f"{path.name}: weights are read from .safetensors or {', '.join(TORCH_SUFFIXES)}, not {path.suffix!r}."
@@ -118,8 +123,9 @@ def unwrap(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    check_header(path)
     try:
-        return load_file(path)
+        return load_file(path)  # checks every size in the header against the file
     except SafetensorError as error:
         raise WrongWeightsError(
             f"{path.name} ({path.stat().st_size} bytes) is no complete safetensors file ({error}): download it again."
@@ -128,8 +134,9 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def _read_torch(path: Path) -> Any:
     """The only place where a torch file is opened, and it can run no code."""
+    in_zip = check_torch_file(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=in_zip)
     except UnpicklingError as error:
         raise UnsafeFileError(
             f"{path.name} holds more than weights and is not opened, because that could run code ({error}). "
@@ -141,9 +148,39 @@ def _read_torch(path: Path) -> Any:
         ) from error
 
 
-def _flatten(value: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-    if isinstance(value, Tensor):
-        yield prefix, value
-    elif isinstance(value, Mapping):
-        for key, child in value.items():  # pyright: ignore[reportUnknownVariableType]
-            yield from _flatten(child, f"{prefix}.{key}" if prefix else str(key))  # pyright: ignore
+def _flattened(path: Path, content: Any) -> dict[str, Tensor]:
+    """Every tensor by its dotted name, from tables in tables."""
+    tensors: dict[str, Tensor] = {}
+    waiting, seen, repeated = [("", content, 0)], 0, 0
+    while waiting:
+        name, value, depth = waiting.pop()
+        seen += 1
+        if seen > _MAX_ENTRIES or depth > _MAX_LEVELS:
+            raise UnsafeFileError(
+                f"{path.name} is refused: its tables name more than {_MAX_ENTRIES} things or lie more than "
+                f"{_MAX_LEVELS} deep in each other. Get the file from its publisher again."
+            )
+        if isinstance(value, Tensor):
+            tensors[name] = value
+            repeated += _repeated_bytes(path, name, value)
+            if repeated > _MAX_REPEATED_BYTES:
+                raise UnsafeFileError(
+                    f"{path.name} ({path.stat().st_size} bytes) is refused: up to {name[:80]!r} {tuple(value.shape)} "
+                    f"its tensors repeat their numbers to {repeated} bytes more than it has, at most "
+                    f"{_MAX_REPEATED_BYTES} are read. Get the file from its publisher again."
+                )
+        elif isinstance(value, Mapping):
+            below = f"{name}." if name else ""
+            items = list(cast("Mapping[Any, Any]", value).items())
+            waiting += [(f"{below}{key}", child, depth + 1) for key, child in reversed(items)]
+    return tensors
+
+
+def _repeated_bytes(path: Path, name: str, tensor: Tensor) -> int:
+    """By how much a tensor that repeats its numbers is larger than they are. Refuses one that has none in the file."""
+    if tensor.layout != torch.strided or tensor.device.type != "cpu":
+        raise UnsafeFileError(
+            f"{path.name} is refused: its tensor {name[:80]!r} {tuple(tensor.shape)} is no plain table of numbers in "
+            "the file. Get the file from its publisher again."
+        )
+    return max(0, tensor.numel() * tensor.element_size() - tensor.untyped_storage().nbytes())

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UnsafeFileError
 from ..face import FloatArray
 from .channels import ARKIT_NAMES, INDEX, channel_called
 from .gaps import fill_gaps
@@ -15,6 +15,10 @@ from .motion import MAX_FRAMES, Motion, checked_fps
 from .smoothing import limit
 
 FORMAT = "likeness.motion"
+
+#: What a text may hold at most, counted before it is parsed: an hour at 60 frames per second has 100 MB, 648 000 lists
+#: and 12.5 million numbers. Parsed, the most that is read takes about a gigabyte.
+MAX_JSON_BYTES, MAX_JSON_LISTS, MAX_JSON_VALUES = 2**27, 2**20, 2**24
 
 
 def motion_to_json(motion: Motion) -> str:
@@ -42,8 +46,10 @@ def motion_from_json(text: str) -> tuple[Motion, str]:
     """A motion from our JSON or Audio2Face's, and what was filled, clamped or left out.
 
     Names may come in any order and spelling that `channel_called` knows. null or NaN is a gap and filled from the
-    frames around it. Raises InputError, saying what is missing, for text that is no motion.
+    frames around it. Raises InputError, saying what is missing, for text that is no motion, and UnsafeFileError for
+    text with more lists or numbers than are read.
     """
+    _check_counts(text)
     try:
         content: Any = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -59,6 +65,17 @@ def motion_from_json(text: str) -> tuple[Motion, str]:
     if not isinstance(names, list) or len(cast(list[Any], names)) != rows.shape[1]:
         raise InputError(f"There is no list `names` with one name for each of the {rows.shape[1]} columns.")
     return _assembled(fields, [str(name) for name in cast(list[Any], names)], rows, checked_fps(fps))
+
+
+def _check_counts(text: str) -> None:
+    """Refuse text whose values would take far more memory than itself."""
+    lists = text.count("[") + text.count("{")
+    values = text.count(",") + lists
+    if lists > MAX_JSON_LISTS or values > MAX_JSON_VALUES:
+        raise UnsafeFileError(
+            f"This JSON has {lists} lists and {values} values; {MAX_JSON_LISTS} and {MAX_JSON_VALUES} are read, an "
+            "hour at 60 frames per second. Save a longer motion as safetensors, or in parts."
+        )
 
 
 def _assembled(fields: dict[str, Any], names: list[str], rows: FloatArray, fps: float) -> tuple[Motion, str]:

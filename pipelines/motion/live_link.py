@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
-from collections.abc import Sequence
+import re
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, UnsafeFileError
 from ..face import FloatArray
 from .channels import ARKIT_NAMES, ROTATION_NAMES, TRANSLATION_NAMES, VALUE_INDEX, VALUE_NAMES, channel_called
 from .gaps import Flags, fill_gaps
@@ -19,7 +20,9 @@ from .motion import MAX_FRAMES, Motion, checked_fps, motion_from_values
 from .smoothing import limit
 from .timing import interpolated
 
-MAX_TEXT_BYTES = 2**29
+#: What a file and one row of it may hold: two hours at 60 frames per second are 250 MB, a row has about 600 bytes. Rows
+#: become numbers one by one, so reading takes little more memory than the text and its numbers.
+MAX_CSV_BYTES, MAX_ROW_CHARACTERS = 2**28, 2**16
 
 #: Columns of the app after the blendshapes. Heads and eyes are in radians there.
 HEAD_COLUMNS = ("HeadYaw", "HeadPitch", "HeadRoll")
@@ -89,26 +92,26 @@ def motion_from_csv(text: str, options: CsvOptions) -> tuple[Motion, str]:
     commas, semicolons or tabs, decimals points or commas. Rows without numbers are gaps, filled from those around them;
     uneven time codes are laid on an even grid. Apple's mouthClose becomes the share of the lips' gap that is closed,
     concretely min(mouthClose / max(jawOpen, 0.05), 1). Raises InputError, naming row and column, for text that is no
-    number, no known column, no rows or too many.
+    number, no known column, no rows or too many, UnsafeFileError for a row that is too long.
     """
     header, rows = _read(text)
     columns, unknown = _columns(header)
-    table = _numbers(rows, columns, header)
-    values = np.zeros((len(rows), len(VALUE_NAMES)), np.float32)
+    table, codes = _numbers(rows, columns, header)
+    values = np.zeros((len(table), len(VALUE_NAMES)), np.float32)
     values[:, list(columns)] = table
     known: Flags = np.asarray(np.isfinite(table).all(1))
     if not known.any():
-        raise InputError(f"None of the {len(rows)} row(s) has numbers in all of its {len(columns)} channel columns.")
+        raise InputError(f"None of the {len(table)} row(s) has numbers in all of its {len(columns)} channel columns.")
     values = fill_gaps(values, known)
     if options.flip_head:
         values[:, [VALUE_INDEX["headYaw"], VALUE_INDEX["headRoll"]]] *= -1
     lost = int((~known).sum())
-    fps, values, even = _on_even_times(header, rows, values, options.fps)
+    fps, values, even = _on_even_times(codes, values, options.fps)
     apple, limited = limit(motion_from_values(fps, values))
     motion = _closing_a_share(apple)
     notes = [even] if even else []
     if lost:
-        notes.append(f"{lost} of {len(rows)} row(s) without numbers were filled from those around them.")
+        notes.append(f"{lost} of {len(table)} row(s) without numbers were filled from those around them.")
     absent = [name for name in (*ARKIT_NAMES, *ROTATION_NAMES) if VALUE_INDEX[name] not in columns]
     if absent:
         notes.append(f"{len(absent)} channel(s) have no column and are 0: {', '.join(absent[:6])}.")
@@ -125,17 +128,36 @@ def _closing_a_share(apple: Motion) -> Motion:
     return apple.with_values(values)
 
 
-def _read(text: str) -> tuple[list[str], list[list[str]]]:
+def _read(text: str) -> tuple[list[str], Iterator[list[str]]]:
+    """The header, and the rows one by one as they are asked for."""
     first = text.lstrip("\r\n").split("\n", 1)[0]
     separator = max((";", "\t", ","), key=first.count)
+    lines = _filled_lines(text, separator)
+    header = [name.strip() for name in next(lines, [])]
+    if not header:
+        raise InputError(f"There are 0 row(s) below the header, 1 to {MAX_FRAMES} are read.")
+    return header, (_of_width(line, len(header), number) for number, line in enumerate(lines, 2))
+
+
+def _filled_lines(text: str, separator: str) -> Iterator[list[str]]:
     try:
-        lines = [line for line in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(line)]
+        for line in _lines(text):
+            # each by itself: a quote that is never closed must not gather the rest of the file in one row
+            fields = next(csv.reader([line], delimiter=separator))
+            if any(fields):
+                yield fields
     except csv.Error as error:
         raise InputError(f"This is no CSV ({error}).") from error
-    if not 2 <= len(lines) <= MAX_FRAMES + 1:
-        raise InputError(f"There are {max(len(lines) - 1, 0)} row(s) below the header, 1 to {MAX_FRAMES} are read.")
-    header = [name.strip() for name in lines[0]]
-    return header, [_of_width(line, len(header), number) for number, line in enumerate(lines[1:], 2)]
+
+
+def _lines(text: str) -> Iterator[str]:
+    for found in re.finditer(r"[^\r\n]*(?:\r\n?|\n)|[^\r\n]+", text):
+        if found.end() - found.start() > MAX_ROW_CHARACTERS:
+            raise UnsafeFileError(
+                f"A row has {found.end() - found.start()} characters, at most {MAX_ROW_CHARACTERS} are read: the file "
+                "has lost its line ends, or is no recording of Live Link Face."
+            )
+        yield found[0]
 
 
 def _of_width(line: list[str], width: int, number: int) -> list[str]:
@@ -170,18 +192,28 @@ def _columns(header: Sequence[str]) -> tuple[dict[int, int], list[str]]:
     return columns, unknown
 
 
-def _numbers(rows: Sequence[Sequence[str]], columns: dict[int, int], header: Sequence[str]) -> FloatArray:
-    table = np.empty((len(rows), len(columns)), np.float32)
+def _numbers(
+    rows: Iterable[Sequence[str]], columns: dict[int, int], header: Sequence[str]
+) -> tuple[FloatArray, list[str]]:
+    """(rows, columns) and the rows' time codes, where there is such a column."""
     wanted = list(columns.values())
+    coded = next((index for index, name in enumerate(header) if name.casefold() == _TIME), None)
+    table, codes = array("f"), list[str]()
     for number, row in enumerate(rows):
+        if number == MAX_FRAMES:
+            raise InputError(f"There are more rows below the header than the {MAX_FRAMES} that are read.")
         fields = [row[column] for column in wanted]
         try:
-            table[number] = [float(field) for field in fields]
+            table.extend([float(field) for field in fields])
         except ValueError:
-            table[number] = [
-                _number(field, number + 2, header[column]) for field, column in zip(fields, wanted, strict=True)
-            ]
-    return table
+            table.extend(
+                [_number(field, number + 2, header[column]) for field, column in zip(fields, wanted, strict=True)]
+            )
+        if coded is not None:
+            codes.append(row[coded])
+    if not table:
+        raise InputError(f"There are 0 row(s) below the header, 1 to {MAX_FRAMES} are read.")
+    return np.asarray(table, np.float32).reshape(-1, len(wanted)), codes
 
 
 def _number(field: str, row: int, column: str) -> float:
@@ -194,12 +226,8 @@ def _number(field: str, row: int, column: str) -> float:
         raise InputError(f"Row {row}, column {column!r} has {field[:40]!r}, which is no number.") from error
 
 
-def _on_even_times(
-    header: Sequence[str], rows: Sequence[Sequence[str]], values: FloatArray, asked_fps: float
-) -> tuple[float, FloatArray, str]:
+def _on_even_times(codes: Sequence[str], values: FloatArray, asked_fps: float) -> tuple[float, FloatArray, str]:
     """Frame rate, values at even times, and what was done about it."""
-    column = next((index for index, name in enumerate(header) if name.casefold() == _TIME), None)
-    codes = [row[column] for row in rows] if column is not None else []
     rate = rate_of(codes)
     if rate is None:
         said = "" if asked_fps else "There are no usable time codes: 60 frames per second are assumed."
@@ -214,4 +242,4 @@ def _on_even_times(
             f"The time codes span {at[-1] / rate:.0f} s, which is {count} frames; {MAX_FRAMES} are allowed."
         )
     frames = np.interp(np.arange(count), at, np.arange(len(at)))
-    return fps, interpolated(values, frames), f"{len(rows)} row(s) at uneven times were laid on {count} even frames."
+    return fps, interpolated(values, frames), f"{len(codes)} row(s) at uneven times were laid on {count} even frames."

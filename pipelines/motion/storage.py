@@ -16,8 +16,8 @@ from ..files.names import file_in_folder
 from ..files.safe_read import Header, TensorInfo, read_safetensors
 from ..files.writing import IfExists, write_file
 from .channels import ARKIT_NAMES
-from .json_file import motion_from_json, motion_to_json
-from .live_link import MAX_TEXT_BYTES, CsvOptions, motion_from_csv, motion_to_csv
+from .json_file import MAX_JSON_BYTES, motion_from_json, motion_to_json
+from .live_link import MAX_CSV_BYTES, CsvOptions, motion_from_csv, motion_to_csv
 from .motion import MAX_FRAMES, Motion
 
 FORMAT, FORMAT_VERSION, CREATED_WITH = "likeness.motion", 1, f"ComfyUI-Likeness {__version__}"
@@ -72,20 +72,23 @@ def load_motion(path: Path, csv: CsvOptions | None = None) -> tuple[Motion, str]
         return _load_safetensors(path), ""
     if path.suffix not in (".csv", ".json"):
         raise InputError(f"{path.name} is no motion: .safetensors, .csv (Live Link Face) and .json are read.")
-    text = _text_of(path)
+    text = _text_of(path, MAX_JSON_BYTES if path.suffix == ".json" else MAX_CSV_BYTES)
     try:
         return motion_from_json(text) if path.suffix == ".json" else motion_from_csv(text, csv or CsvOptions())
     except LikenessError as error:
         raise type(error)(f"{path.name}: {error}") from error
 
 
-def _text_of(path: Path) -> str:
+def _text_of(path: Path, most: int) -> str:
     try:
         if not path.is_file():
             raise InputError(f"There is no file {path}.")
         size = path.stat().st_size
-        if size > MAX_TEXT_BYTES:
-            raise UnsafeFileError(f"{path} is refused: it has {size} bytes, at most {MAX_TEXT_BYTES} are read.")
+        if size > most:
+            raise UnsafeFileError(
+                f"{path} is refused: it has {size} bytes, at most {most} are read. Save a longer motion as "
+                "safetensors, or in parts."
+            )
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path.name} is no UTF-8 text ({error.reason} at byte {error.start}).") from error

@@ -37,7 +37,8 @@ class OnnxRestorer:
                 "that name. Fetch it anew."
             )
         self._picture, self._number = pictures[0], others[0] if others else None
-        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH
+        self._is_fixed = isinstance(shape[0], int) and shape[0] > 0
+        self._batch = shape[0] if self._is_fixed else _BATCH
 
     def restore(self, crops: Tensor, fidelity: float) -> Tensor:
         """As the protocol says; a cancel is noticed between batches."""
@@ -50,7 +51,7 @@ class OnnxRestorer:
 
     def _run(self, signed: Any, fidelity: float) -> Tensor:
         count = len(signed)
-        if count < self._batch and self._batch != _BATCH:
+        if self._is_fixed and count < self._batch:
             signed = np.concatenate([signed, np.repeat(signed[-1:], self._batch - count, 0)])
         values = {self._picture: signed}
         if self._number is not None:

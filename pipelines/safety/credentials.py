@@ -150,11 +150,11 @@ def read_credentials(path: Path) -> Signature | None:
             return None
         with reader:
             state, manifest = str(reader.get_validation_state()), reader.get_active_manifest() or {}
-    except (c2pa.C2paError, OSError, ValueError) as error:
+    except (c2pa.C2paError, OSError, ValueError, KeyError) as error:
         raise CredentialError(f"The content credentials of {path.name} cannot be read: {error}") from error
-    found = [item for item in manifest.get("assertions", []) if item.get("label") == ASSERTION]
+    found = [item for item in manifest.get("assertions") or [] if item.get("label") == ASSERTION]
     statement = from_json(json.dumps(found[0].get("data"))) if found else None
-    signer = manifest.get("signature_info", {})
+    signer = manifest.get("signature_info") or {}
     return Signature(state, str(signer.get("common_name") or signer.get("issuer") or ""), statement)
 
 

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..errors import InputError, MissingPackageError, UnsafeFileError
 from ..files.writing import IfExists, write_file
-from .statement import Statement, from_json, to_json
+from .png_text import png_text
+from .statement import MAX_TEXT_BYTES, Statement, from_json, to_json
 
 #: The name of the statement among a file's texts.
 KEY = "likeness"
@@ -67,24 +68,14 @@ def read_statement(path: Path) -> Statement | None:
             f"{path.name}: statements are read from {', '.join((*PICTURES, *VIDEOS))} files; other formats carry none "
             "of ours."
         )
-    text = _png_text(path) if suffix in PICTURES else _video_text(path)
+    text = png_text(path, KEY, MAX_TEXT_BYTES) if suffix in PICTURES else _video_text(path)
     return None if text is None else from_json(text)
-
-
-def _png_text(path: Path) -> str | None:
-    pil, _ = _pillow()
-    try:
-        with pil.open(path, formats=("PNG",)) as picture:
-            # texts may also stand behind the pixels, which reading them loads
-            text: Any = picture.info.get(KEY) or getattr(picture, "text", {}).get(KEY)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UnsafeFileError(f"{path.name} cannot be read as a PNG: {error}") from error
-    return None if text is None else str(text)
 
 
 def _video_text(path: Path) -> str | None:
     try:
         import av
+        from av.error import FFmpegError
     except ImportError as error:
         raise MissingPackageError(
             "Videos are read with the package av, which comes with ComfyUI: pip install av"
@@ -92,7 +83,7 @@ def _video_text(path: Path) -> str | None:
     try:
         with av.open(str(path), format=CONTAINERS[path.suffix.lower()], metadata_errors="replace") as container:
             text = container.metadata.get(KEY) or container.metadata.get(KEY.upper())
-    except (OSError, ValueError) as error:
+    except (FFmpegError, OSError, ValueError) as error:
         raise UnsafeFileError(f"{path.name} cannot be read as a video: {error}") from error
     return text
 

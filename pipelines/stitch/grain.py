@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-#: Second differences in both directions: blind to slopes and edges along them (Immerkaer 1996).
-_NOISE_KERNEL = ((1.0, -2.0, 1.0), (-2.0, 4.0, -2.0), (1.0, -2.0, 1.0))
-
-#: Standard deviation of the kernel's result over that of white noise, and of a Gaussian over its median size.
-_KERNEL_GAIN, _FROM_MEDIAN = 6.0, 1.4826
+#: Standard deviation of the second differences over that of white noise, and of a Gaussian over its median size.
+_GAIN, _FROM_MEDIAN = 6.0, 1.4826
 
 #: Finer than this the picture's own rounding to 8 bits makes as much noise.
 _FINEST = 0.5 / 255
@@ -23,12 +22,19 @@ def noise_level(picture: Tensor, where: Tensor) -> Tensor:
     """
     if min(picture.shape[:2]) < 3:
         return picture.new_zeros(3)
-    kernel = picture.new_tensor(_NOISE_KERNEL).view(1, 1, 3, 3)
-    fine = F.conv2d(picture.permute(2, 0, 1)[:, None], kernel)[:, 0].abs()
-    inner = where[1:-1, 1:-1]
-    if int(inner.sum()) < 64:
+    outer = ~where[1:-1, 1:-1]
+    if outer.numel() - int(outer.sum()) < 64:
         return picture.new_zeros(3)
-    return fine[:, inner].median(1).values * (_FROM_MEDIAN / _KERNEL_GAIN)
+    # one colour after the other, because a face may cover much of a large picture
+    fine = (_second_differences(plane).abs_() for plane in picture.unbind(-1))
+    middle = [plane.masked_fill_(outer, math.nan).nanmedian() for plane in fine]
+    return torch.stack(middle) * (_FROM_MEDIAN / _GAIN)
+
+
+def _second_differences(plane: Tensor) -> Tensor:
+    """In both directions, (h, w) → (h - 2, w - 2): blind to slopes and edges along them (Immerkaer 1996)."""
+    down = (plane[:-2] + plane[2:]).sub_(plane[1:-1], alpha=2)
+    return (down[:, :-2] + down[:, 2:]).sub_(down[:, 1:-1], alpha=2)
 
 
 def match_grain(new: Tensor, before: Tensor, alpha: Tensor, strength: float, seed: int) -> Tensor:
@@ -46,18 +52,21 @@ def match_grain(new: Tensor, before: Tensor, alpha: Tensor, strength: float, see
     if float(want.max()) < _FINEST and float(have.max()) < _FINEST:
         return new
     generator = torch.Generator().manual_seed(seed)
-    white = torch.randn(new.shape, generator=generator).to(new)
-    missing = (want**2 - have**2).clamp(min=0).sqrt()
-    calmer = _calmed(new, have, want)
-    return torch.lerp(new, calmer + white * missing, strength)
-
-
-def _calmed(new: Tensor, have: Tensor, want: Tensor) -> Tensor:
-    """The finest band of (h, w, 3) scaled down to the wanted noise, where it is more."""
     share = (want / have.clamp(min=1e-8)).clamp(max=1)
-    if float(share.min()) >= 1:
-        return new
-    padded = F.pad(new.permute(2, 0, 1)[None], (1, 1, 1, 1), mode="replicate")
-    fine = new - F.avg_pool2d(padded, 3, stride=1)[0].permute(1, 2, 0)
-    detail = (fine.abs() / (3 * have.clamp(min=1e-8)) - 1).clamp(0, 1)
-    return new - fine * (1 - share) * (1 - detail)
+    missing = (want**2 - have**2).clamp(min=0).sqrt()
+    matched = torch.empty_like(new)
+    for colour, plane in enumerate(new.unbind(-1)):
+        white = torch.randn(plane.shape, generator=generator).to(new)
+        grained = white.mul_(missing[colour]).add_(_calmed(plane, have[colour], share[colour]))
+        matched[..., colour] = torch.lerp(plane, grained, strength)
+    return matched
+
+
+def _calmed(plane: Tensor, have: Tensor, share: Tensor) -> Tensor:
+    """The finest band of one colour (h, w) scaled down to a share of its noise, where it is less than 1."""
+    if float(share) >= 1:
+        return plane
+    padded = F.pad(plane[None, None], (1, 1, 1, 1), mode="replicate")
+    fine = plane - F.avg_pool2d(padded, 3, stride=1)[0, 0]
+    detail = (fine.abs() / (3 * have.clamp(min=1e-8)) - 1).clamp_(0, 1)
+    return plane - fine.mul_(1 - share).mul_(1 - detail)

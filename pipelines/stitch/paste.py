@@ -112,11 +112,11 @@ def _stitched(
     frames = [Frame(*parts) for parts in zip(images, out, masks, strict=True)]
     for row in _order(crops, finish.order):
         index = crops.frame[row]
-        plain = blend == "alpha" and finish.grain == 0 and not finish.linear_light
+        plain = blend == "alpha" and finish.grain == 0
         limit = None if mask is None else mask[index]
         patch = patch_of(frames[index], crops, row, finish.colour, limit, tight=plain)
         if patch is not None and plain:
-            patch.mix()
+            patch.mix(finish.linear_light)
         elif patch is not None:
             _blend(patch, blend, finish, row)
     for frame in frames:
@@ -155,45 +155,57 @@ def _blend(patch: Patch, blend: Blend, finish: Finish, seed: int) -> None:
     """Put one crop into its picture in any other way than mixing it in pixel by pixel."""
     frame, (x0, y0, x1, y1) = patch.frame, patch.region
     frame.copy_to(y1)
-    before, current = frame.picture[y0:y1, x0:x1, :3], frame.out[y0:y1, x0:x1, :3]
-    base = linear_from_srgb(current) if finish.linear_light else current
-    new, opacity, alpha = patch.whole()
-    change = ((linear_from_srgb(new) if finish.linear_light else new) - base) * opacity[..., None]
+    before, current = (picture[y0:y1, x0:x1, :3].permute(2, 0, 1) for picture in (frame.picture, frame.out))
+    change, opacity, alpha = patch.whole()
+    base = torch.empty_like(change) if finish.linear_light else current
+    for new, below, shown in zip(change, base, current, strict=True):
+        if finish.linear_light:
+            below.copy_(linear_from_srgb(shown))
+            new.copy_(linear_from_srgb(new))
+        new.sub_(below).mul_(opacity)
     if finish.grain > 0:
-        change = _with_grain(base, change, before, alpha, seed, finish)
+        _add_grain(change, base, before, alpha, seed, finish)
     if blend == "seam":
-        alpha = seam_mask(change, alpha)
+        alpha = seam_mask(change.permute(1, 2, 0), alpha)
     closed = (x0 == 0, x1 == frame.picture.shape[1], y0 == 0, y1 == frame.picture.shape[0])
-    mixed = base + _mixed(change, alpha, blend, closed)
-    if finish.linear_light:
-        # the way to light and back rounds; where nothing changes it must not
-        mixed = current + (srgb_from_linear(mixed) - srgb_from_linear(base))
-    if blend in _OVERSHOOTING:
-        mixed = mixed.clamp(min(0.0, float(before.min())), max(1.0, float(before.max())))
-    frame.out[y0:y1, x0:x1, :3] = torch.where(alpha[..., None] > 0, mixed, current)
+    limits = (min(0.0, float(before.min())), max(1.0, float(before.max())))
+    # one colour after the other: a face may cover much of a large picture
+    for new, below, shown in zip(change, base, current, strict=True):
+        mixed = _mixed(new, alpha, blend, closed).add_(below)
+        if finish.linear_light:
+            # the way to light and back rounds; where nothing changes it must not
+            mixed = srgb_from_linear(mixed).sub_(srgb_from_linear(below)).add_(shown)
+        if blend in _OVERSHOOTING:
+            mixed.clamp_(*limits)
+        shown.copy_(torch.where(alpha > 0, mixed, shown))
     frame.use(patch.region, alpha)
 
 
-def _with_grain(base: Tensor, change: Tensor, before: Tensor, alpha: Tensor, seed: int, finish: Finish) -> Tensor:
-    """The change with grain; nothing is added where nothing changes."""
-    new = base + change
-    shown = srgb_from_linear(new) if finish.linear_light else new
-    grained = match_grain(shown, before, alpha, finish.grain, seed)
+def _add_grain(change: Tensor, base: Tensor, before: Tensor, alpha: Tensor, seed: int, finish: Finish) -> None:
+    """Add grain to the change (3, h, w) from the base to the new picture; none where nothing changes."""
+    touched = change.abs().amax(0) > _UNCHANGED
+    shown = change + base
     if finish.linear_light:
-        grained = linear_from_srgb(grained)
-    touched = change.abs().amax(-1, keepdim=True) > _UNCHANGED
-    return torch.where(touched, change + (grained - new), change)
+        for plane in shown:
+            plane.copy_(srgb_from_linear(plane))
+    grained = match_grain(shown.permute(1, 2, 0), before.permute(1, 2, 0), alpha, finish.grain, seed).permute(2, 0, 1)
+    for moved, plane, was, below in zip(change, grained, shown, base, strict=True):
+        if finish.linear_light:
+            added = linear_from_srgb(plane).sub_(moved).sub_(below)
+        else:
+            added = plane - was
+        moved.add_(added.mul_(touched))
 
 
 def _mixed(change: Tensor, alpha: Tensor, blend: Blend, closed: tuple[bool, bool, bool, bool]) -> Tensor:
-    """What is added to the picture (h, w, 3); closed: whether left, right, top and bottom are the picture's border."""
+    """What is added to one colour of the picture (h, w); closed: whether left, right, top and bottom are its border."""
     if blend == "multiband":
         levels = max(0, int(np.log2(max(min(alpha.shape), 1) / 24)))
-        return blend_bands(change.permute(2, 0, 1), alpha, levels).permute(1, 2, 0)
+        return blend_bands(change[None], alpha, levels)[0]
     if blend == "poisson":
         # around the region the picture goes on unchanged
         rim = [0 if side else 1 for side in closed]
-        misfit = membrane(F.pad(-change.permute(2, 0, 1), rim), F.pad(alpha, rim) > 0)
-        height, width = misfit.shape[1] - rim[3], misfit.shape[2] - rim[1]
-        change = change + misfit[:, rim[2] : height, rim[0] : width].permute(1, 2, 0)
-    return change * alpha[..., None]
+        misfit = membrane(F.pad(-change[None], rim), F.pad(alpha, rim) > 0)[0]
+        height, width = misfit.shape[0] - rim[3], misfit.shape[1] - rim[1]
+        change = change + misfit[rim[2] : height, rim[0] : width]
+    return change * alpha

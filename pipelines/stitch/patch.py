@@ -13,6 +13,7 @@ from torch import Tensor
 from ..face import FaceCrops
 from ..geometry.warp import crop_pictures
 from .colour import ColourMatch, match_colour
+from .light import linear_from_srgb, srgb_from_linear
 from .place import Region, reach_of, solid_of, strips_of, whole_shift, windowed
 from .resample import WayBack, has_open_edge, sampled
 
@@ -88,8 +89,8 @@ class Patch:
     pieces: Iterator[Piece]
     limit: Tensor | None
 
-    def mix(self) -> None:
-        """Mix it in, pixel by pixel."""
+    def mix(self, linear_light: bool = False) -> None:
+        """Mix it in, pixel by pixel; linear_light: as light instead of display values."""
         for piece in self.pieces:
             x0, y0, x1, y1 = piece.region
             self.frame.copy_to(y1)
@@ -103,11 +104,18 @@ class Patch:
             opacity = alpha if piece.changed is None else alpha * piece.changed
             # interleaved colours are several times slower to mix
             planes = current.permute(2, 0, 1).contiguous()
-            planes.lerp_(piece.colours.to(planes), opacity.to(planes))
+            colours, opacity = piece.colours.to(planes), opacity.to(planes)
+            if linear_light:
+                base = linear_from_srgb(planes)
+                light = base.lerp(linear_from_srgb(colours), opacity)
+                # the way to light and back rounds; where nothing changes it must not
+                planes += srgb_from_linear(light).sub_(srgb_from_linear(base))
+            else:
+                planes.lerp_(colours, opacity)
             current.copy_(planes.permute(1, 2, 0))
 
     def whole(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Colours (h, w, 3), how far they changed (h, w), and the mask (h, w), over the whole region."""
+        """Colours (3, h, w), how far they changed (h, w), and the mask (h, w), over the whole region."""
         left, top, right, bottom = self.region
         planes = torch.zeros(5, bottom - top, right - left)
         for piece in self.pieces:
@@ -116,7 +124,7 @@ class Patch:
             part[:3] = piece.colours
             part[3] = 1.0 if piece.changed is None else piece.changed
             part[4] = 1.0 if piece.alpha is None else piece.alpha
-        return planes[:3].permute(1, 2, 0), planes[3], self._limited(planes[4], self.region)
+        return planes[:3], planes[3], self._limited(planes[4], self.region)
 
     def _limited(self, alpha: Tensor, region: Region) -> Tensor:
         x0, y0, x1, y1 = region

@@ -49,7 +49,12 @@ class WayBack:
 
 def sampled(pixels: Tensor, grid: Tensor) -> Tensor:
     """(C, h, w): planes (1, C, h', w') at the places (1, h, w, 2) of `WayBack.grid`; the border goes on outside."""
-    return F.grid_sample(pixels, grid.to(pixels.device), mode="bilinear", padding_mode="border", align_corners=True)[0]
+    grid = grid.to(pixels.device)
+    if torch.get_num_threads() == 1:
+        return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=True)[0]
+    # threads share the pictures of a batch and not the pixels of one, so each plane becomes a picture
+    planes, grid = pixels.transpose(0, 1), grid.expand(pixels.shape[1], -1, -1, -1)
+    return F.grid_sample(planes, grid, mode="bilinear", padding_mode="border", align_corners=True)[:, 0]
 
 
 def has_open_edge(mask: Tensor) -> bool:

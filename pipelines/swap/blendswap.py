@@ -13,4 +13,5 @@ BLENDSWAP = OnnxSwapper(
     "ffhq_512",
     256,
     lambda _: lambda identity: source_picture(identity, "arcface_112", 112),
+    source_sizes=(3, 112, 112),
 )

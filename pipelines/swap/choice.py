@@ -23,7 +23,7 @@ def load_swapper(registry: Registry, name: str = "auto") -> tuple[Swapper, str]:
 
     name: "auto" or the name of an entry. Returns the swapper and a text: which it is, its licence, and, for "auto",
     what each better one lacks. Raises MissingWeightsError for a named one without its weights, InputError for another
-    name.
+    name, and WrongWeightsError for a file that is broken or another model: "auto" does not pass over what is there.
     """
     if name != "auto":
         entry = swapper_named(name)

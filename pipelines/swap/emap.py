@@ -11,7 +11,9 @@ from ..face import FloatArray, as_float_array
 from ..identity.identity import Identity
 from ..onnx_network import path_of
 from ..registry import Registry
-from .onnx_swapper import ARCFACE, SourceForm
+from .onnx_swapper import ARCFACE, ARCFACE_WIDTH, SourceForm
+
+_WAY_OUT = "It is another model under that name, or a damaged one: move it away and fetch it anew."
 
 
 def mapped_source(weights_id: str, registry: Registry) -> SourceForm:
@@ -32,17 +34,28 @@ def map_vector(vector: FloatArray, emap: FloatArray) -> FloatArray:
 
 
 def read_emap(path: Path) -> FloatArray:
-    """The (512, 512) map from the recogniser's space to the swapper's: the graph's constant "emap", else its last."""
+    """The (512, 512) map from the recogniser's space to the swapper's: the graph's constant "emap", else its last.
+
+    Raises WrongWeightsError for a file that is no ONNX model or has no whole map of that size, MissingPackageError.
+    """
     try:
         import onnx
+        from google.protobuf.message import DecodeError
     except ImportError as error:
         raise MissingPackageError(f"{path.name} needs the package onnx: `pip install onnx`, then restart.") from error
-    constants = onnx.load(str(path)).graph.initializer
-    emap = next((constant for constant in constants if constant.name == "emap"), constants[-1] if constants else None)
-    shape = tuple(emap.dims) if emap is not None else ()
-    if emap is None or shape != (512, 512):
-        raise WrongWeightsError(
-            f"{path}: the map has the shape {shape}, inswapper's is (512, 512). It is another model "
-            "under that name: fetch it anew."
-        )
-    return as_float_array(onnx.numpy_helper.to_array(emap))
+    needed = (ARCFACE_WIDTH, ARCFACE_WIDTH)
+    try:
+        # values that lie in files beside it are read for the map alone
+        constants = onnx.load(str(path), load_external_data=False).graph.initializer
+        chosen = [constant for constant in constants if constant.name == "emap"] or list(constants[-1:])
+        shapes = [tuple(constant.dims) for constant in chosen]
+        maps = [onnx.numpy_helper.to_array(one, str(path.parent)) for one in chosen if tuple(one.dims) == needed]
+    except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
+        raise WrongWeightsError(f"{path} cannot be read for its map: {error}. {_WAY_OUT}") from error
+    if not maps:
+        found = f"the shape {shapes[0]}" if shapes else "no constant at all"
+        raise WrongWeightsError(f"{path}: its map has {found}, inswapper's is {needed}. {_WAY_OUT}")
+    if not np.isfinite(maps[0]).all():
+        count = int((~np.isfinite(maps[0])).sum())
+        raise WrongWeightsError(f"{path}: {count} of its map's {maps[0].size} values are not finite. {_WAY_OUT}")
+    return as_float_array(maps[0])

@@ -56,6 +56,7 @@ class LoadedMeshSwapper:
     """The embedded swapper with the network that tells whether the expression stayed."""
 
     name = "mesh"
+    batch = 1  # every face is worked out by itself
 
     def __init__(self, network: EmbeddedNetwork) -> None:
         self._expression = ExpressionKeeper(lambda landmarks: network(landmarks)[0])

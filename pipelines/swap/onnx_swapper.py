@@ -8,17 +8,16 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import InputError, WrongWeightsError
+from ..errors import InputError
 from ..face import Face, FloatArray
 from ..geometry.templates import crop_from_image
 from ..geometry.transforms import transform_mesh
 from ..geometry.warp import crop_pictures
 from ..identity.identity import Identity, encode_references
 from ..identity.insightface_backend import ArcFaceRecogniser
-from ..onnx_network import OnnxNetwork
+from ..onnx_network import Interface, OnnxNetwork, Sizes
 from ..registry import Registry
 from ..stitch.crop import box_masks
 from ..stitch.regions import region_mask
@@ -26,8 +25,11 @@ from ..stitch.resample import on_picture
 from .options import SwapOptions
 from .swapped import SwappedFace
 
-#: Sub-images that go through a network in one call.
+#: Sub-images that go through a network in one call, where it takes any number.
 _BATCH = 16
+
+#: Frames of a video whose faces go through a network together: each is held in memory until all are done.
+_FRAMES = 4
 
 #: The largest crop that a boost makes, in px.
 _LARGEST_CROP = 1024
@@ -50,8 +52,10 @@ _KEPT = {
 HALF = (0.5, 0.5, 0.5)
 ARCFACE = "arcface_w600k_r50"
 _ENCODERS = {ARCFACE: "insightface_w600k_r50"}
+#: Numbers of a vector of that recogniser.
+ARCFACE_WIDTH = 512
 
-#: The source as the network takes it: (1, 512) of an embedding, or (1, 3, h, w) of a picture.
+#: The source as the network takes it: (1, D) of an embedding, or (1, 3, h, w) of a picture.
 SourceForm = Callable[[Identity], FloatArray]
 
 
@@ -61,8 +65,9 @@ class OnnxSwapper:
 
     weights_id: of the network. template, size: of the crop it takes. mean, std: what its input is normalised with,
     per channel of RGB in [0, 1]. signed: whether its output is normalised the same way. source: makes the source's
-    form once the entry's files are loaded. also: further weights ids it needs, as a converter's. encoder: the
-    recogniser whose vectors the source's form is made of, "" for none; identities without them are encoded again.
+    form once the entry's files are loaded. source_sizes: of that form behind its first axis. also: further weights ids
+    it needs, as a converter's. encoder: the recogniser whose vectors the source's form is made of, "" for none;
+    identities without them are encoded again.
     """
 
     name: str
@@ -75,6 +80,7 @@ class OnnxSwapper:
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
     signed: bool = False
+    source_sizes: Sizes = (ARCFACE_WIDTH,)
     also: tuple[str, ...] = ()
     encoder: str = ""
 
@@ -91,9 +97,19 @@ class OnnxSwapper:
             "encoded again from their stored pictures."
         )
 
+    @property
+    def interface(self) -> Interface:
+        """What its network has to take and give."""
+        pixels = (3, self.size, self.size)
+        return Interface({"target": pixels, "source": self.source_sizes}, pixels)
+
     def load(self, registry: Registry) -> LoadedOnnxSwapper:
-        """Raises MissingWeightsError, WrongWeightsError, MissingPackageError."""
-        return LoadedOnnxSwapper(self, OnnxNetwork(registry, self.weights_id), self.source(registry), registry)
+        """Raises MissingWeightsError, MissingPackageError, and WrongWeightsError where a file is not what it should be.
+
+        An output that the file leaves open is looked at when it comes.
+        """
+        network = OnnxNetwork(registry, self.weights_id, self.interface)
+        return LoadedOnnxSwapper(self, network, self.source(registry), registry)
 
 
 class LoadedOnnxSwapper:
@@ -103,14 +119,7 @@ class LoadedOnnxSwapper:
         self.name = entry.name
         self._entry, self._network, self._source, self._registry = entry, network, source, registry
         self._forms: WeakKeyDictionary[Identity, FloatArray] = WeakKeyDictionary()
-        shape, side = network.shape("target"), entry.size
-        network.shape("source")
-        if len(shape) != 4 or any(isinstance(got, int) and got != side for got in shape[2:]):
-            raise WrongWeightsError(
-                f"{network.path} takes {shape}, {entry.name} is (batch, 3, {side}, {side}): another model under that "
-                "name. Fetch it anew."
-            )
-        self._batch = shape[0] if isinstance(shape[0], int) and shape[0] > 0 else _BATCH
+        self.batch = min(network.batch or _FRAMES, _FRAMES)
 
     def swap(
         self, images: Tensor, assignments: Sequence[tuple[int, Face, Identity]], options: SwapOptions
@@ -170,11 +179,8 @@ class LoadedOnnxSwapper:
         """Swapped crops (N, S, S, 3) in [0, 1] of crops (N, S, S, 3) and one source form each."""
         mean, std = torch.tensor(self._entry.mean), torch.tensor(self._entry.std)
         values = ((targets - mean) / std).permute(0, 3, 1, 2).contiguous().numpy()
-        found: list[NDArray[np.float32]] = []
-        for at in range(0, len(values), self._batch):
-            part = slice(at, at + self._batch)
-            found.append(self._network.run({"target": values[part], "source": sources[part]}))
-        result = torch.from_numpy(np.concatenate(found)).permute(0, 2, 3, 1)
+        found = self._network.run_in_parts({"target": values, "source": sources}, _BATCH)
+        result = torch.from_numpy(found).permute(0, 2, 3, 1)
         if not bool(torch.isfinite(result).all()):
             raise InputError(f"{self._entry.name} gave pixels that are not finite: are there NaN in the picture?")
         return (result * std + mean if self._entry.signed else result).clamp(0, 1)

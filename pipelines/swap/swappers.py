@@ -38,6 +38,11 @@ class Swapper(Protocol):
         """That of its entry: unfinished videos go on with the swapper of the same name."""
         ...
 
+    @property
+    def batch(self) -> int:
+        """How many frames of a video it gains from at once; all of them are held in memory."""
+        ...
+
     def about(self, identities: Sequence[Identity]) -> Sequence[str]:
         """What the user should know of these sources, a line each."""
         ...

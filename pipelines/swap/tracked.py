@@ -25,9 +25,8 @@ class TrackedSwap:
     """Puts identities onto tracked people.
 
     identities: whom the people become. people: who they are, in the same order; empty when the only identity goes onto
-    everybody. min_probability: least probability that a track is one of the people. batch: frames swapped at once.
-    Raises InputError when there are several identities but not as many people, EncoderMismatchError when a person
-    lacks the recogniser's vectors.
+    everybody. min_probability: least probability that a track is one of the people. Raises InputError when there
+    are several identities but not as many people, EncoderMismatchError when a person lacks the recogniser's vectors.
     """
 
     swapper: Swapper
@@ -37,7 +36,6 @@ class TrackedSwap:
     options: SwapOptions
     blend: Blend = "alpha"
     min_probability: float = 0.5
-    batch: int = 1
     _calm: CalmChange = field(default_factory=CalmChange, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -50,6 +48,11 @@ class TrackedSwap:
             )
         for person in self.people:
             person.references(self.recogniser.name)
+
+    @property
+    def batch(self) -> int:
+        """How many frames are swapped at once: as many as the swapper gains from."""
+        return self.swapper.batch
 
     def choose(self, vectors: FloatArray, taken: frozenset[int]) -> Sequence[int]:
         """Who each track is: numbers of `people`, -1 for nobody. vectors: (T, D) raw. taken: who is found already."""

@@ -16,4 +16,5 @@ UNIFACE = OnnxSwapper(
     HALF,
     HALF,
     signed=True,
+    source_sizes=(3, 256, 256),
 )

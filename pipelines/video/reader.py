@@ -19,8 +19,22 @@ from .pixels import pyav
 #: A path, or a whole file in memory.
 Source = Path | io.BytesIO
 
+#: FFmpeg's names of the containers that are opened. FFmpeg tells a container by content, whatever a file is called, and
+#: playlists, lists of files and patterns of names (hls, dash, concat, image2 and more) would make it open other files.
+_CONTAINERS = (
+    *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf"),
+    *("ogg", "gif", "apng", "nut", "mxf", "gxf", "ivf", "rm", "dv", "wtv", "swf", "mjpeg", "yuv4mpegpipe", "m4v"),
+    *("h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "vc1", "dirac", "cavsvideo", "jpegxl_anim"),
+    *("png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe"),
+)
+#: Only the file itself is opened, never an address that its name or content could be taken for.
+_SAFELY = {"format_whitelist": ",".join(_CONTAINERS), "protocol_whitelist": "file"}
+
 #: Filters that turn a stored frame upright, by quarter turns counter-clockwise.
 _TURNS = {1: (("transpose", "cclock"),), 2: (("hflip", None), ("vflip", None)), 3: (("transpose", "clock"),)}
+
+#: The way out for a file whose pictures are not in it.
+_RECORD_AGAIN = "Its writing was stopped before the first picture, or it is damaged: record, export or copy it again."
 
 
 @dataclass(frozen=True)
@@ -68,23 +82,26 @@ class VideoFrame:
 
 @contextmanager
 def opened(source: Source) -> Generator[Any]:
-    """PyAV's input container. Raises VideoError for what is no video or has no picture."""
+    """PyAV's input container. Raises VideoError for what is no video, has no picture, or names other files."""
     av = pyav()
     if isinstance(source, io.BytesIO):
         source.seek(0)
     try:
         # names and comments in an old encoding are no reason to refuse a video
         container = av.open(
-            source if isinstance(source, io.BytesIO) else str(source), mode="r", metadata_errors="replace"
+            source if isinstance(source, io.BytesIO) else str(source),
+            mode="r",
+            metadata_errors="replace",
+            options=_SAFELY,
         )
     except (av.error.FFmpegError, OSError) as error:
         raise VideoError(
             f"{name_of(source)} cannot be opened as a video: {error}. It is empty, cut off before its index, or of "
-            "another kind; play it in a player, and convert it or copy it again."
+            "another kind, such as a playlist of other files; play it in a player, and convert it or copy it again."
         ) from error
     with container:
         if not any(stream.codec_context is not None for stream in container.streams.video):
-            raise VideoError(f"{name_of(source)} has no picture that can be decoded, only {_kinds(container)}.")
+            raise VideoError(_pictureless(source, container))
         yield container
 
 
@@ -95,8 +112,15 @@ def name_of(source: Source) -> str:
     return f"The video {source.name}"
 
 
-def _kinds(container: Any) -> str:
-    return ", ".join(sorted({stream.type for stream in container.streams})) or "nothing"
+def _pictureless(source: Source, container: Any) -> str:
+    """What is said of a file without a picture."""
+    kinds = ", ".join(sorted({stream.type for stream in container.streams}))
+    if not kinds:
+        return f"{name_of(source)} holds neither pictures nor sound, only a header. {_RECORD_AGAIN}"
+    return (
+        f"{name_of(source)} has no picture that can be decoded, only {kinds}: connect another file, or convert it "
+        "where its codec is unknown here."
+    )
 
 
 def picture_stream(container: Any) -> Any:
@@ -111,7 +135,7 @@ def probe(source: Source, window: Window) -> VideoFacts:
         stream = picture_stream(container)
         first = next(_decoded(av, container, stream, []), None)
         if first is None:
-            raise VideoError(f"{name_of(source)} holds no frame that can be decoded: it is empty or damaged.")
+            raise VideoError(f"{name_of(source)} holds no frame that can be decoded. {_RECORD_AGAIN}")
         turns = round(first.rotation / 90) % 4 if first.rotation else 0
         rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
         length = _length_s(container, stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -13,7 +14,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Served:
-    """A file and how it is given. drops: per request, after how many bytes the connection ends (none when used up)."""
+    """A file and how it is given.
+
+    drops: per request, after how many bytes the connection ends (none when used up). headers: instead of or besides the
+    right ones. raw: the whole answer.
+    """
 
     content: bytes
     etag: str = ""
@@ -26,6 +31,9 @@ class Served:
     stalls: bool = False
     chunked: bool = False
     length: int | None = None
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes = b""
 
 
 @dataclass
@@ -53,9 +61,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(404)
         elif file.fails:
             self.send_error(file.fails.pop(0))
+        elif file.raw:
+            self.wfile.write(file.raw)
         elif file.redirect:
             self.send_response(302)
-            self.send_header("Location", file.redirect)
+            self._header("Location", file.redirect)
             self.end_headers()
         else:
             self._give(file)
@@ -68,18 +78,24 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        self.send_response(206 if start else 200)
+        self.send_response(file.status or (206 if start else 200))
         self.send_header("Content-Type", file.kind)
+        for name, text in file.headers.items():
+            self._header(name, text)
         if file.etag:
             self.send_header("ETag", file.etag)
-        if start:
+        if start and "Content-Range" not in file.headers:
             self.send_header("Content-Range", f"bytes {start}-{len(file.content) - 1}/{len(file.content)}")
         if file.chunked:
             self.send_header("Transfer-Encoding", "chunked")
-        else:
+        elif "Content-Length" not in file.headers:
             self.send_header("Content-Length", str(file.length or len(file.content) - start))
         self.end_headers()
         self._send(file, file.content[start:])
+
+    def _header(self, name: str, text: str) -> None:
+        """A header in UTF-8, which is not what headers are in."""
+        self.send_header(name, text.encode().decode("latin-1"))
 
     def _start(self, file: Served) -> int:
         asked = self.headers.get("Range", "")
@@ -110,11 +126,13 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(host: str = "127.0.0.1", port: int = 0) -> Iterator[FileServer]:
-    """Serve on a free port of this machine until the block ends."""
+def serving(host: str = "127.0.0.1", port: int = 0, protection: ssl.SSLContext | None = None) -> Iterator[FileServer]:
+    """Serve on a free port of this machine until the block ends. protection: what makes it an https server."""
     handler = type("Handler", (_Handler,), {})
     server = _Server((host, port), handler)
-    served = FileServer(f"http://{host}:{server.server_port}")
+    if protection is not None:
+        server.socket = protection.wrap_socket(server.socket, server_side=True)
+    served = FileServer(f"{'http' if protection is None else 'https'}://{host}:{server.server_port}")
     handler.served = served
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()

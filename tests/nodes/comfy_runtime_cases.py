@@ -15,6 +15,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import fetching_cases
+
 
 def start_comfyui(comfyui: Path, base: Path) -> None:
     sys.path.insert(0, str(comfyui))
@@ -262,8 +264,8 @@ def main() -> None:
     import_pack()
     from likeness.nodes.comfy_runtime import ComfyRuntime
 
-    results = {}
-    for name, case in [(name, case) for name, case in globals().items() if name.startswith("case_")]:
+    results, found = {}, {**globals(), **vars(fetching_cases)}
+    for name, case in [(name, case) for name, case in found.items() if name.startswith("case_")]:
         try:
             case(ComfyRuntime())
             results[name] = ""

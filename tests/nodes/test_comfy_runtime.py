@@ -14,7 +14,8 @@ import pytest
 CASES = Path(__file__).with_name("comfy_runtime_cases.py")
 NAMES = [
     node.name
-    for node in ast.parse(CASES.read_text(encoding="utf-8")).body
+    for path in (CASES, CASES.with_name("fetching_cases.py"))
+    for node in ast.parse(path.read_text(encoding="utf-8")).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("case_")
 ]
 

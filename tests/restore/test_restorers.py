@@ -37,7 +37,7 @@ def test_an_exported_network_gets_signed_pixels_and_gives_them_back(entry, file,
     assert len(crops) == 1 or torch.equal(loaded.network.restore(crops[1:], 0.25)[0], restored[1])
 
 
-@pytest.mark.parametrize("batch", [3, "batch"])
+@pytest.mark.parametrize("batch", [3, 8, "batch"])
 def test_more_faces_than_a_batch_holds_all_come_back_in_order(batch, make, registry):
     make.onnx(make.place(registry, "gpen_bfr_256_onnx"), 256, batch)
     network = restorer_named("gpen_256").load(registry).network

@@ -6,6 +6,7 @@ import torch
 
 from likeness.pipelines.errors import InputError
 from likeness.pipelines.face import Faces
+from likeness.pipelines.geometry.transforms import transform_points
 from likeness.pipelines.stitch import BLENDS, Finish, crop_faces, stitch_faces
 from likeness.pipelines.stitch.colour import COLOUR_MATCHES, match_colour
 from likeness.pipelines.stitch.grain import match_grain, noise_level
@@ -187,11 +188,23 @@ def test_a_finish_that_does_not_exist_is_refused(wrong):
 
 
 @pytest.mark.parametrize("angle", np.linspace(-3.1, 3.1, 9))
-def test_landmarks_come_back_within_a_hundredth_of_a_pixel_at_any_angle(scene, angle):
-    from likeness.pipelines.geometry.transforms import invert, transform_points
-
-    face = scene.face(160, 120, 130, angle)
-    crops = crop_faces(scene.images[:1], Faces(((face,),), 240, 320), 333).with_images(torch.zeros(1, 77, 77, 3))
+@pytest.mark.parametrize("size", [77, 333, 700])
+def test_a_spot_drawn_on_a_landmark_arrives_within_a_hundredth_of_a_pixel_at_any_angle(scene, angle, size):
+    face, blank = scene.face(240.3, 200.7, 170, angle), torch.zeros(1, 400, 480, 3)
+    crops = crop_faces(blank, Faces(((face,),), 400, 480), 333).with_images(torch.zeros(1, size, size, 3))
     matrix = crops.crop_from_image[0]
-    there = transform_points(matrix, face.landmarks[:, :2])
-    assert np.abs(transform_points(invert(matrix), there) - face.landmarks[:, :2]).max() < 0.01
+    spread = max(4 * np.sqrt(np.linalg.det(matrix[:, :2])), 2.0)
+    for landmark in face.landmarks5:
+        x, y = transform_points(matrix, [landmark])[0]
+        result, _ = stitch_faces(blank, crops.with_images(_spot(x, y, spread, size, size)))
+        weight = result[0, :, :, 0].double()
+        across, down = torch.arange(480).double(), torch.arange(400).double()
+        centre = float((weight.sum(0) * across).sum()), float((weight.sum(1) * down).sum())
+        assert np.hypot(*(np.array(centre) / float(weight.sum()) - landmark)) < 0.01
+
+
+def _spot(x, y, spread, height, width):
+    """A Gaussian (1, height, width, 3) around x, y px."""
+    across, down = (torch.arange(length).double() for length in (width, height))
+    fall = torch.outer(torch.exp(-(((down - y) / spread) ** 2) / 2), torch.exp(-(((across - x) / spread) ** 2) / 2))
+    return fall.float()[None, :, :, None].repeat(1, 1, 1, 3)

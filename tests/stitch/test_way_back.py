@@ -101,3 +101,15 @@ def test_an_empty_mask_reaches_nothing_and_a_full_one_everything():
     assert reach_of(torch.zeros(5, 6)) is None
     reach = reach_of(torch.ones(5, 6))
     assert (reach.rows == np.arange(5)).all() and (reach.left == 0).all() and (reach.right == 5).all()
+
+
+def test_two_threads_stitch_the_same_bits_as_one(scene):
+    crops = crop_faces(scene.images, scene.faces, 300)
+    crops = crops.with_images(torch.rand_like(crops.images))
+    alone = stitch_faces(scene.images, crops)
+    torch.set_num_threads(2)
+    try:
+        shared = stitch_faces(scene.images, crops)
+    finally:
+        torch.set_num_threads(1)
+    assert torch.equal(alone[0], shared[0]) and torch.equal(alone[1], shared[1])

@@ -11,8 +11,6 @@ from likeness.pipelines.geometry.templates import TEMPLATES
 from likeness.pipelines.identity.identity import EncodedReferences, Identity
 from likeness.pipelines.registry import Registry
 from likeness.pipelines.runtime import TorchRuntime
-from likeness.pipelines.swap.blendswap import BLENDSWAP
-from likeness.pipelines.swap.uniface import UNIFACE
 from likeness.pipelines.weights import Manifest
 
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
@@ -30,44 +28,63 @@ def save(path, inputs, nodes, constants, kind=FLOAT):
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), str(path))
 
 
-def save_swapper(path, entry, batch=1):
-    """Adds the mean of the source's form to the target, in the network's own numbers."""
+def save_swapper(path, entry, batch=1, source=None, side=None, last=("Identity", {}), extra=()):
+    """Adds the mean of the source's form to the target, in the network's own numbers; its map turns a vector by one.
+
+    source, side: other sizes than the entry's. last: the operation, with its attributes, that makes the output of the
+    sum. extra: names of further inputs.
+    """
     kind = HALF if "fp16" in entry.name else FLOAT
     number = np.float16 if kind == HALF else np.float32
-    picture = entry in (UNIFACE, BLENDSWAP)
-    source = [batch, 3, 112, 112] if entry is BLENDSWAP else [batch, 3, 256, 256] if picture else [batch, 512]
+    source, side = source or entry.source_sizes, side or entry.size
     node = onnx.helper.make_node
+    operation, attributes = last
+    half = ["half"] if operation == "Compress" else []
     nodes = [
-        node("ReduceMean", ["source"], ["mean"], axes=[1, 2, 3] if picture else [1], keepdims=1),
+        node("ReduceMean", ["source"], ["mean"], axes=list(range(1, len(source) + 1)), keepdims=1),
         node("Reshape", ["mean", "shape"], ["flat"]),
-        node("Add", ["target", "flat"], ["output"]),
+        node("Sum", ["target", "flat", *extra], ["sum"]),
+        node(operation, ["sum", *half], ["output"], **attributes),
     ]
-    constants = {"shape": np.array([-1, 1, 1, 1]), "emap": np.eye(512, dtype=number)}
-    save(path, {"target": [batch, 3, entry.size, entry.size], "source": source}, nodes, constants, kind)
+    inputs = {"target": [batch, 3, side, side], "source": [batch, *source]} | {name: [1] for name in extra}
+    constants = {"half": np.arange(side) % 2 == 0, "shape": np.array([-1, 1, 1, 1])}
+    constants["emap"] = np.roll(np.eye(512, dtype=number), 1, 1)
+    save(path, inputs, nodes, constants, kind)
 
 
-def save_converter(path):
-    nodes = [onnx.helper.make_node("Mul", ["input", "two"], ["output"])]
-    save(path, {"input": [1, 512]}, nodes, {"two": np.array([2.0], np.float32)})
+def save_converter(path, width=512, batch=1):
+    """Twice the vector, turned by two."""
+    node = onnx.helper.make_node
+    nodes = [node("Gather", ["input", "turned"], ["moved"], axis=1), node("Mul", ["moved", "two"], ["output"])]
+    constants = {"turned": np.roll(np.arange(width), 2), "two": np.array([2.0], np.float32)}
+    save(path, {"input": [batch, width]}, nodes, constants)
 
 
-def registry_in(models):
+def registry_in(models, runtime=None):
     kept = tuple(
         part if part.embedded else replace(part, size_bytes=None, sha256=None) for part in Manifest.load().entries
     )
-    return Registry(TorchRuntime(model_folders={"": models}), Manifest(kept))
+    return Registry(runtime or TorchRuntime(model_folders={"": models}), Manifest(kept))
 
 
-def loaded(entry, models, batch=1):
-    registry = registry_in(models)
+def place_of(weights_id, models):
+    """Where a file belongs."""
+    part = Manifest.load().entry(weights_id)
+    return models / part.folder / part.file
+
+
+def put_files(entry, models, batch=1):
+    """All files that an entry needs; the recogniser's is never opened unless it has to encode."""
     for weights_id in entry.requires:
-        part = registry.manifest.entry(weights_id)
-        path = models / part.folder / part.file
         if weights_id == entry.weights_id:
-            save_swapper(path, entry, batch)
+            save_swapper(place_of(weights_id, models), entry, batch)
         else:
-            save_converter(path)
-    return entry.load(registry)
+            save_converter(place_of(weights_id, models))
+
+
+def loaded(entry, models, batch=1, runtime=None):
+    put_files(entry, models, batch)
+    return entry.load(registry_in(models, runtime))
 
 
 def save_recogniser(path):

@@ -127,6 +127,49 @@ def test_a_window_after_the_end_is_refused(tmp_path: Path, window: Window) -> No
         run(source, tmp_path / "out.mp4", window=window)
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "says"),
+    [
+        ("in.mp4", "libx264", "holds neither pictures nor sound, only a header"),
+        ("in.mov", "libx264", "holds neither pictures nor sound, only a header"),
+        ("in.mkv", "libx264", "cannot be opened as a video"),
+        ("in.avi", "mpeg4", "holds no frame that can be decoded"),
+    ],
+)
+def test_a_container_without_a_single_frame_is_refused_with_a_way_out(
+    tmp_path: Path, name: str, codec: str, says: str
+) -> None:
+    import av
+
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        output.start_encoding()
+    with pytest.raises(VideoError, match=rf"The video {name} {says}.*copy it again\.$"):
+        run(tmp_path / name, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("in.mp4", "has no picture that can be decoded, only audio: "), ("in.mkv", "holds no frame that can be decoded")],
+)
+def test_a_picture_track_without_a_frame_beside_sound_is_refused_too(tmp_path: Path, name: str, says: str) -> None:
+    import av
+
+    with av.open(str(tmp_path / name), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        tone = output.add_stream("aac", rate=44100, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.sample_rate = 44100
+        output.mux(tone.encode(frame))
+        output.mux(tone.encode(None))
+    with pytest.raises(VideoError, match=rf"The video {name} {says}.*\.$"):
+        run(tmp_path / name, tmp_path / "out.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
 def test_sound_alone_is_no_video(tmp_path: Path) -> None:
     import av
 

@@ -62,6 +62,7 @@ def settled(server: ComfyServer, weights_id: str) -> dict[str, Any]:
         ({"agreed": {OTHER: ""}}, 403, "its licence was not agreed to"),
         ({"agreed": {OTHER: "yes"}}, 403, "its licence was not agreed to"),
         (b"{", 400, "no JSON"),
+        (b"[" * 30_000, 400, "no JSON"),
         (b"[" * 70_000, 413, "at most 64000 bytes"),
     ],
 )

@@ -35,7 +35,7 @@ ARROWS: dict[str, set[str]] = {
         "render": "errors face files geometry motion registry stitch weights",
         "lips": "errors face files geometry identity adapters audio backbones registry stitch weights",
         "stitch": "errors face geometry",
-        "swap": "errors face geometry identity render stitch registry onnx_network",
+        "swap": "errors face files geometry identity render stitch registry onnx_network",
         "restore": "errors face files geometry stitch weights registry onnx_network",
         "video": "errors face geometry",
         "gallery": "errors face identity",

@@ -131,9 +131,9 @@ def atheris_one(name: str, arguments: list[str]) -> None:
     import atheris
 
     map_package()
-    with atheris.instrument_imports(include=["likeness"]):
-        READERS[name].seed()
     folder = Path(tempfile.mkdtemp())
+    with atheris.instrument_imports(include=["likeness"]):
+        try_reader(name, READERS[name].seed(), folder)  # imports all that the reader is made of
 
     def one(data: bytes) -> None:
         error = try_reader(name, data, folder)

@@ -59,6 +59,18 @@ def motion(form: str) -> bytes:
 
 
 @cache
+def emap() -> tuple[bytes, bytes]:
+    """A model of a swapper's map alone up to the map's numbers, which is what is changed, and the 1 MB of numbers."""
+    import onnx
+
+    model, numbers = onnx.ModelProto(ir_version=8), bytes(512 * 512 * 4)
+    model.graph.name = "g"
+    model.graph.initializer.add(name="emap", data_type=onnx.TensorProto.FLOAT, dims=(512, 512), raw_data=numbers)
+    data = model.SerializeToString()
+    return data[: -len(numbers)], numbers
+
+
+@cache
 def speech_head() -> tuple[bytes, bytes]:
     """A speech head's header, which is what is changed, and the numbers behind it."""
     card = load("audio.speech_head", "HeadCard")("wav2vec2", 1, 1, (0,))

@@ -35,6 +35,10 @@ def _read_identity(path: Path) -> object:
     return load("identity.storage", "load_identity")(_behind(path, good_files.identity()[1]))
 
 
+def _read_emap(path: Path) -> object:
+    return load("swap.emap", "read_emap")(_behind(path, good_files.emap()[1]))
+
+
 def _read_speech_head(path: Path) -> object:
     return load("audio.speech_head_file", "load_speech_head")(_behind(path, good_files.speech_head()[1]))
 
@@ -119,6 +123,7 @@ READERS: dict[str, Reader] = {
         ".pth", _reader_of("files.checkpoint", "read_checkpoint"), lambda: good_files.torch_file(in_zip=False)
     ),
     "onnx": Reader(".onnx", _reader_of("files.onnx_data", "check_external_data"), good_files.onnx),
+    "emap": Reader(".onnx", _read_emap, lambda: good_files.emap()[0], ("onnx",)),
     "zip": Reader(".zip", _unpack, good_files.zipped),
     "png": Reader(".png", _reader_of("safety.picture_files", "read_statement"), good_files.png),
     "credentials": Reader(".png", _read_credentials, good_files.signed_png, ("c2pa", "cryptography")),

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import MissingPackageError, WrongWeightsError
+from ..errors import LikenessError, MissingPackageError, WrongWeightsError
 from ..face import FloatArray, as_float_array
+from ..files.onnx_data import check_external_data
 from ..identity.identity import Identity
 from ..onnx_network import path_of
 from ..registry import Registry
@@ -36,7 +37,8 @@ def map_vector(vector: FloatArray, emap: FloatArray) -> FloatArray:
 def read_emap(path: Path) -> FloatArray:
     """The (512, 512) map from the recogniser's space to the swapper's: the graph's constant "emap", else its last.
 
-    Raises WrongWeightsError for a file that is no ONNX model or has no whole map of that size, MissingPackageError.
+    Raises WrongWeightsError for a file that is no ONNX model or has no whole map of that size, UnsafeFileError for one
+    whose values lie outside its folder, MissingPackageError.
     """
     try:
         import onnx
@@ -45,11 +47,14 @@ def read_emap(path: Path) -> FloatArray:
         raise MissingPackageError(f"{path.name} needs the package onnx: `pip install onnx`, then restart.") from error
     needed = (ARCFACE_WIDTH, ARCFACE_WIDTH)
     try:
-        # values that lie in files beside it are read for the map alone
-        constants = onnx.load(str(path), load_external_data=False).graph.initializer
+        # values that lie in files beside it are read for the map alone, and from nowhere else
+        constants = onnx.load(str(path), format="protobuf", load_external_data=False).graph.initializer
+        check_external_data(path)
         chosen = [constant for constant in constants if constant.name == "emap"] or list(constants[-1:])
         shapes = [tuple(constant.dims) for constant in chosen]
         maps = [onnx.numpy_helper.to_array(one, str(path.parent)) for one in chosen if tuple(one.dims) == needed]
+    except LikenessError:
+        raise
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise WrongWeightsError(f"{path} cannot be read for its map: {error}. {_WAY_OUT}") from error
     if not maps:

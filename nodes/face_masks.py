@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-import torch
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 from torch import Tensor
 
-from ..pipelines.errors import InputError
 from ..pipelines.face import FaceCrops, Faces
 from ..pipelines.identity.parsed_masks import parsed_in_pictures
 from ..pipelines.identity.parsing import PARSED_PARTS, FaceParser, load_parser, parser_names
-from ..pipelines.stitch.occlusion import Occluder, hidden_masks
-from ..pipelines.stitch.parts import (
-    MASK_USES,
-    MaskUse,
-    Parsed,
-    edges_from_text,
-    masks_in_crops,
-    part_masks,
-    with_user_mask,
-)
+from ..pipelines.stitch.masked_parts import MaskedParts, Parser
+from ..pipelines.stitch.occlusion import Occluder
+from ..pipelines.stitch.parts import MASK_USES, MaskUse, edges_from_text, masks_in_crops, with_user_mask
 from ..pipelines.stitch.regions import REGIONS
-from ..pipelines.stitch.teeth import teeth_masks
 from ..pipelines.swap.occluders import load_occluder, occluder_names
 from . import sockets
 from .comfy_runtime import shared_registry
@@ -52,20 +44,53 @@ def _parsed_part(part: str) -> io.Boolean.Input:
     return io.Boolean.Input(part, default=False, optional=True, advanced=True, tooltip=tooltip)
 
 
-def _finishing() -> list[io.Input]:
-    """What is taken from the parts or added to them."""
+def part_inputs() -> list[io.Input]:
+    """The parts that landmarks show, and their edges."""
     return [
+        *(_part(region) for region in REGIONS),
+        fraction(
+            "grow",
+            0.0,
+            "Widen (below 0: narrow) every part by this share of the face's width.",
+            low=-0.25,
+            high=0.5,
+            step=0.005,
+        ),
+        fraction(
+            "feather",
+            0.02,
+            "Width of the soft edge as a share of the face's width.",
+            high=0.5,
+            step=0.005,
+        ),
+    ]
+
+
+def parser_input() -> io.Input:
+    """What sees parts that landmarks do not show."""
+    return sockets.Parser.Input(
+        "parser",
+        optional=True,
+        tooltip="From Load Face Parser: sees hair and hands in front of the face, and parts that landmarks "
+        "do not show. It draws every part it knows; forehead, eye_area and jaw stay the landmarks'.",
+    )
+
+
+def finishing_inputs(needs: str = "") -> list[io.Input]:
+    """Parts of a parser, and what is taken from the parts or added to them. needs: what the tooltips add."""
+    return [
+        *(_parsed_part(part) for part in PARSED_ONLY),
         sockets.Occluder.Input(
             "occluder",
             optional=True,
-            tooltip="From Load Occluder: what lies in front of a face is left out of the mask. Needs image.",
+            tooltip=f"From Load Occluder: what lies in front of a face is left out of the mask.{needs}",
         ),
         io.Boolean.Input(
             "teeth",
             default=False,
             optional=True,
             advanced=True,
-            tooltip="Mask the teeth: what is bright and not red in the mouth. Needs image.",
+            tooltip=f"Mask the teeth: what is bright and not red in the mouth.{needs}",
         ),
         io.String.Input(
             "per_part",
@@ -75,6 +100,11 @@ def _finishing() -> list[io.Input]:
             advanced=True,
             tooltip="Parts with a grow and a feather of their own, one a line: lips 0.02 0.05",
         ),
+    ]
+
+
+def _user_mask() -> list[io.Input]:
+    return [
         io.Mask.Input(
             "user_mask",
             optional=True,
@@ -163,34 +193,14 @@ class FaceMask(io.ComfyNode):
             **SHOWS_REPORT,
             inputs=[
                 sockets.Faces.Input("faces"),
-                *(_part(region) for region in REGIONS),
-                fraction(
-                    "grow",
-                    0.0,
-                    "Widen (below 0: narrow) every part by this share of the face's width.",
-                    low=-0.25,
-                    high=0.5,
-                    step=0.005,
-                ),
-                fraction(
-                    "feather",
-                    0.02,
-                    "Width of the soft edge as a share of the face's width.",
-                    high=0.5,
-                    step=0.005,
-                ),
-                sockets.Parser.Input(
-                    "parser",
-                    optional=True,
-                    tooltip="From Load Face Parser: sees hair and hands in front of the face, and parts that landmarks "
-                    "do not show. It draws every part it knows; forehead, eye_area and jaw stay the landmarks'.",
-                ),
+                *part_inputs(),
+                parser_input(),
                 io.Image.Input("image", optional=True, tooltip="The picture of the faces, which the parser looks at."),
                 sockets.Crops.Input(
                     "crops", optional=True, tooltip="From Crop Faces: gives the mask in crop space as well."
                 ),
-                *(_parsed_part(part) for part in PARSED_ONLY),
-                *_finishing(),
+                *finishing_inputs(" Needs image."),
+                *_user_mask(),
             ],
             outputs=[
                 io.Mask.Output("mask", display_name="mask", tooltip="One mask per picture, 1 inside."),
@@ -218,18 +228,8 @@ class FaceMask(io.ComfyNode):
         **parts: bool,
     ) -> io.NodeOutput:
         faces.require_any("Face Mask")
-        wanted = tuple(name for name in (*REGIONS, *PARSED_ONLY) if parts.get(name))
-        own = edges_from_text(per_part)
-        if wanted or not teeth:
-            mask, report = part_masks(faces, wanted, grow, feather, _parsed(parser, image, faces), own)
-        else:
-            mask, report = torch.zeros(len(faces.frames), faces.height, faces.width), f"{len(faces)} face(s)."
-        if teeth:
-            mask = torch.maximum(mask, teeth_masks(_looked_at(image, "part teeth"), faces, feather))
-            report = f"{report}\nWith the teeth: {100 * float(mask.mean()):.1f} % masked."
-        if occluder is not None:
-            mask = mask * (1 - hidden_masks(occluder, _looked_at(image, "occluder"), faces))
-            report = f"{report}\nWithout what {occluder.name} sees in front: {100 * float(mask.mean()):.1f} % masked."
+        chosen = chosen_mask(parts, grow, feather, parser, occluder, teeth, per_part)
+        mask, report = chosen.draw(faces, image)
         if user_mask is not None:
             mask = with_user_mask(mask, user_mask, user_mask_use)
         unseen = ExecutionBlocker("Face Mask has masks of crops only when crops are connected to it.")
@@ -237,15 +237,16 @@ class FaceMask(io.ComfyNode):
         return io.NodeOutput(mask, in_crops, report, ui=shown(report))
 
 
-def _parsed(parser: FaceParser | None, image: Tensor | None, faces: Faces) -> Parsed | None:
-    """A connected parser on the connected picture. Raises InputError when it has nothing to look at."""
-    if parser is None:
-        return None
-    picture = _looked_at(image, "parser")
-    return Parsed(tuple(PARSED_PARTS), lambda parts: parsed_in_pictures(parser, picture, faces, parts))
-
-
-def _looked_at(image: Tensor | None, what: str) -> Tensor:
-    if image is None:
-        raise InputError(f"Face Mask: the {what} has no picture to look at. Connect the faces' picture to image.")
-    return image
+def chosen_mask(
+    parts: Mapping[str, bool],
+    grow: float,
+    feather: float,
+    parser: FaceParser | None,
+    occluder: Occluder | None,
+    teeth: bool,
+    per_part: str,
+) -> MaskedParts:
+    """What the inputs of a node with face masks ask for."""
+    wanted = tuple(name for name in (*REGIONS, *PARSED_ONLY) if parts.get(name))
+    seen = None if parser is None else Parser(parser.name, tuple(PARSED_PARTS), partial(parsed_in_pictures, parser))
+    return MaskedParts(wanted, grow, feather, edges_from_text(per_part), seen, teeth, occluder)

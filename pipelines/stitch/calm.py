@@ -56,7 +56,7 @@ class CalmChange:
             steady = difference
             if face.track in before:
                 steady = difference + _trembling(before[face.track] - difference, _rim(face, square))
-                _add(changed, steady - difference, square)
+                add_change(changed, steady - difference, square)
             self._changes[face.track] = steady
         return changed
 
@@ -100,10 +100,14 @@ def _rim(face: Face, square: Matrix) -> Tensor:
     return F.interpolate(torch.exp(-((nearest / _RIM) ** 2)), size=(_SIDE, _SIDE), mode="bilinear")[0, 0]
 
 
-def _add(picture: Tensor, change: Tensor, square: Matrix) -> None:
-    """Add a change (S, S, 3) in face coordinates to a picture (H, W, 3), in place, within [0, 1]."""
+def add_change(picture: Tensor, change: Tensor, square: Matrix) -> None:
+    """Add a change (S, S, C) in face coordinates to a picture (H, W, C), in place, within [0, 1].
+
+    square: `crop_from_image` of these coordinates. Less than a quarter of an 8-bit step is left out.
+    """
     image_from_square = invert(square)
-    corners = transform_points(image_from_square, [[0, 0], [_SIDE - 1, 0], [0, _SIDE - 1], [_SIDE - 1, _SIDE - 1]])
+    last = len(change) - 1
+    corners = transform_points(image_from_square, [[0, 0], [last, 0], [0, last], [last, last]])
     x0, y0 = (max(0, int(np.floor(value))) for value in corners.min(0))
     x1, y1 = (
         min(limit, int(np.ceil(value)) + 1)

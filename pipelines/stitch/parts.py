@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..face import Face, FaceCrops, Faces
 from ..geometry.warp import crop_pictures
-from .regions import REGIONS, dilated, face_masks, soften
+from .regions import REGIONS, face_masks, grown, soften
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,28 +63,22 @@ def part_masks(
     feather: float,
     parsed: Parsed | None = None,
     own: Mapping[str, Edge] | None = None,
+    fine: bool = False,
 ) -> tuple[Tensor, str]:
     """(B, H, W) in [0, 1], the union of parts of all faces, and a text that says who drew which.
 
     parts: names of `REGIONS`, or those that `parsed` knows; what both know is the parser's, which sees hair and hands
-    in front. grow, feather: as in `face_masks`. own: parts that have others. Raises InputError for no part, or one that
-    nobody here knows, and for an `own` one that is not among the parts.
+    in front. grow, feather, fine: as in `face_masks`. own: parts that have others. Raises InputError for no part, or
+    one that nobody here knows, and for an `own` one that is not among the parts.
     """
     own = own or {}
-    strange = [name for name in own if name not in parts]
-    if strange:
-        raise InputError(f"per_part names {', '.join(strange)}, which is not on: the parts are {', '.join(parts)}.")
-    if not parts:
-        raise InputError("No part of the face is on: turn on at least one.")
+    check_parts(parts, own, () if parsed is None else parsed.names)
     seen = tuple(name for name in parts if parsed is not None and name in parsed.names)
     drawn = tuple(name for name in parts if name not in seen)
-    unknown = [name for name in drawn if name not in REGIONS]
-    if unknown:
-        raise InputError(f"Landmarks do not show {', '.join(unknown)}: connect Load Face Parser, or turn them off.")
     masks = torch.zeros(len(faces.frames), faces.height, faces.width)
     said: list[str] = []
     for names, edge in _alike(drawn, own, (grow, feather)):
-        masks = torch.maximum(masks, face_masks(faces, names, *edge))
+        masks = torch.maximum(masks, face_masks(faces, names, *edge, fine=fine))
     for names, edge in _alike(seen, own, (grow, feather)):
         if parsed is not None:
             masks = torch.maximum(masks, _finished(parsed.mask(names), faces, *edge))
@@ -92,6 +86,18 @@ def part_masks(
     said += [f"{', '.join(seen)} from face parsing"] if seen else []
     share = 100 * float(masks.mean()) if masks.numel() else 0.0
     return masks, f"{len(faces)} face(s) in {len(faces.frames)} picture(s): {'; '.join(said)}; {share:.1f} % masked."
+
+
+def check_parts(parts: tuple[str, ...], own: Mapping[str, Edge], parsed: tuple[str, ...]) -> None:
+    """Raise what `part_masks` raises for parts, own edges, and the names of the parts that a parser knows."""
+    strange = [name for name in own if name not in parts]
+    if strange:
+        raise InputError(f"per_part names {', '.join(strange)}, which is not on: the parts are {', '.join(parts)}.")
+    if not parts:
+        raise InputError("No part of the face is on: turn on at least one.")
+    unknown = [name for name in parts if name not in parsed and name not in REGIONS]
+    if unknown:
+        raise InputError(f"Landmarks do not show {', '.join(unknown)}: connect Load Face Parser, or turn them off.")
 
 
 def _alike(names: tuple[str, ...], own: Mapping[str, Edge], edge: Edge) -> list[tuple[tuple[str, ...], Edge]]:
@@ -139,11 +145,7 @@ def _finished(masks: Tensor, faces: Faces, grow: float, feather: float) -> Tenso
         if not frame:
             continue
         unit = float(np.mean([_width(face) for face in frame]))
-        mask = masks[index][None, None]
-        steps = round(abs(grow * unit))
-        if steps:
-            mask = dilated(mask, steps) if grow > 0 else 1 - dilated(1 - mask, steps)
-        result[index] = soften(mask, feather * unit)[0, 0]
+        result[index] = soften(grown(masks[index][None, None], grow * unit), feather * unit)[0, 0]
     return result
 
 

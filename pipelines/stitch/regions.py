@@ -19,17 +19,29 @@ from ..geometry.raster import rasterise
 #: What can be masked. "face" is the hull of the whole mesh, "skin" leaves out eyes, brows, lips and the mouth.
 REGIONS = ("face", "skin", "forehead", "brows", "eyes", "eye_area", "nose", "lips", "mouth_interior", "jaw")
 
+#: Sub-pixels per side that an edge is drawn with, least and most, and how many of them make the width of a face: small
+#: faces need more, or the edge of one that moves slowly steps from pixel to pixel.
+_LEAST_SAMPLES, _MOST_SAMPLES, _SAMPLES_PER_FACE = 2, 6, 800
+#: Growth is exact to such a part of a pixel.
+_GROWTH_PARTS = 64
+
 #: The forehead goes on above the mesh by this part of the face's height.
 _ABOVE_MESH = 0.12
 
 
 def face_masks(
-    faces: Faces, regions: tuple[str, ...] = ("face",), grow: float = 0.0, feather: float = 0.02, relative: bool = True
+    faces: Faces,
+    regions: tuple[str, ...] = ("face",),
+    grow: float = 0.0,
+    feather: float = 0.02,
+    relative: bool = True,
+    fine: bool = False,
 ) -> Tensor:
     """Masks of parts of all faces, in picture space.
 
     faces: with dense landmarks. regions: names of `REGIONS`, joined. grow: outwards (negative: inwards), feather:
-    width of the soft border, both as parts of each face's width, or in px when not `relative`.
+    width of the soft border, both as parts of each face's width, or in px when not `relative`. fine: edge and growth
+    exact to parts of a pixel instead of whole ones, so that a moving face's edge does not step.
     Returns (B, H, W) in [0, 1], the union over the faces of each picture. Raises InputError for an unknown region or
     a face without dense landmarks.
     """
@@ -49,28 +61,50 @@ def face_masks(
         if x1 <= x0 or y1 <= y0:
             continue
         points = face.landmarks - np.array([x0, y0, 0], dtype=np.float32)
-        drawn = region_mask(points, (int(y1 - y0), int(x1 - x0)), regions, grow * unit, feather * unit)
+        samples = _samples(float(np.ptp(face.landmarks[:468, 0]))) if fine else 1
+        drawn = region_mask(points, (int(y1 - y0), int(x1 - x0)), regions, grow * unit, feather * unit, samples)
         part = out[frame, y0:y1, x0:x1]
         torch.maximum(part, drawn, out=part)
     return out
 
 
+def _samples(width_px: float) -> int:
+    return int(np.clip(round(_SAMPLES_PER_FACE / max(width_px, 1.0)), _LEAST_SAMPLES, _MOST_SAMPLES))
+
+
 def region_mask(
-    landmarks: FloatArray, size_hw: tuple[int, int], regions: tuple[str, ...], grow_px: float, feather_px: float
+    landmarks: FloatArray,
+    size_hw: tuple[int, int],
+    regions: tuple[str, ...],
+    grow_px: float,
+    feather_px: float,
+    samples: int = 1,
 ) -> Tensor:
-    """One face's mask (h, w) in [0, 1]; landmarks (468 or 478, 3) in the mask's px, the rest as in `face_masks`."""
+    """One face's mask (h, w) in [0, 1]; landmarks (468 or 478, 3) in the mask's px, the rest as in `face_masks`.
+
+    samples: sub-pixels per side of a pixel; 1 draws whole pixels and grows by whole pixels.
+    """
     unknown = [name for name in regions if name not in REGIONS]
     if unknown or not regions:
         raise InputError(f"Unknown region(s) {', '.join(unknown) or '(none given)'}; there are {', '.join(REGIONS)}.")
-    points = _with_forehead(landmarks[:468])
-    covered = np.zeros(size_hw, dtype=np.float32)
+    points = as_float_array((_with_forehead(landmarks[:468])[:, :2] + 0.5) * samples - 0.5)
+    fine = (size_hw[0] * samples, size_hw[1] * samples)
+    covered = np.zeros(fine, dtype=np.float32)
     for name in regions:
-        covered[rasterise(points[:, :2], region_triangles(name), size_hw).covered()] = 1
+        covered[rasterise(points, region_triangles(name), fine).covered()] = 1
     mask = torch.from_numpy(covered)[None, None]
-    steps = round(abs(grow_px))
-    if steps:
-        mask = dilated(mask, steps) if grow_px > 0 else 1 - dilated(1 - mask, steps)
-    return soften(mask, feather_px)[0, 0]
+    if samples > 1:
+        mask = F.avg_pool2d(mask, samples)
+    return soften(grown(mask, grow_px if samples > 1 else round(grow_px)), feather_px)[0, 0]
+
+
+def grown(mask: Tensor, by_px: float) -> Tensor:
+    """A (N, 1, h, w) mask wider by so many px (below 0: narrower); between whole px the two masks are mixed."""
+    if by_px < 0:
+        return 1 - grown(1 - mask, -by_px)
+    whole, part = divmod(round(by_px * _GROWTH_PARTS), _GROWTH_PARTS)
+    near = dilated(mask, whole)
+    return torch.lerp(near, dilated(near, 1, whole), part / _GROWTH_PARTS) if part else near
 
 
 def soften(mask: Tensor, feather_px: float) -> Tensor:
@@ -88,9 +122,12 @@ def soften(mask: Tensor, feather_px: float) -> Tensor:
     return torch.where(soft > 1 - 1e-5, torch.ones_like(soft), torch.where(soft < 1e-5, torch.zeros_like(soft), soft))
 
 
-def dilated(mask: Tensor, steps: int) -> Tensor:
-    """A mask (N, 1, h, w) grown by `steps` px; square and cross alternate, so that a circle stays nearly round."""
-    for step in range(steps):
+def dilated(mask: Tensor, steps: int, first: int = 0) -> Tensor:
+    """A mask (N, 1, h, w) grown by `steps` px; square and cross alternate, so that a circle stays nearly round.
+
+    first: how many steps it has grown by before.
+    """
+    for step in range(first, first + steps):
         if step % 5 < 2:
             mask = F.max_pool2d(mask, 3, 1, 1)
         else:

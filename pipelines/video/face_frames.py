@@ -28,7 +28,7 @@ class FaceWork(Protocol):
     def change(self, frames: Sequence[TrackedFrame]) -> Sequence[Tensor]:
         """One picture (H, W, 3) per frame, in order; the same object where nothing is changed.
 
-        frames: consecutive but for those in which nobody is asked for: these pass by themselves.
+        frames: consecutive but for those in which nobody is asked for: these do not come here.
         """
         ...
 
@@ -69,12 +69,22 @@ class _Known:
 class FaceFrames:
     """Hands the tracked faces of a video to a work.
 
-    tracks: finds and follows them. work: what is done to them. A frame in which nobody is asked for passes as it is.
+    tracks: finds and follows them. work: what is done to them. without: what becomes of the picture (H, W, 3) of a
+    frame in which nobody is asked for; unless given it passes as it is. ahead: how many frames after those that it
+    changes the work sees as well, at the end of what it gets; it gives back no pictures for these.
     """
 
-    def __init__(self, tracks: FaceTracks, work: FaceWork) -> None:
+    def __init__(
+        self,
+        tracks: FaceTracks,
+        work: FaceWork,
+        without: Callable[[Tensor], Tensor] = lambda picture: picture,
+        ahead: int = 0,
+    ) -> None:
         self.tracks = tracks
         self._work = work
+        self._without = without
+        self._ahead = ahead
         self._ready: list[TrackedFrame] = []
         self._known: deque[_Known] = deque()
 
@@ -91,17 +101,20 @@ class FaceFrames:
     def finish(self) -> Sequence[Tensor]:
         """The pictures still held back."""
         done = [picture for tracked in self.tracks.finish() for picture in self._add(tracked)]
-        return [*done, *self._flush()]
+        while self._ready:
+            done += self._flush()
+        return done
 
     def _add(self, tracked: TrackedFrame) -> Sequence[Tensor]:
         self._ready.append(tracked)
-        return self._flush() if len(self._ready) >= self._work.batch else []
+        return self._flush() if len(self._ready) >= self._work.batch + self._ahead else []
 
     def _flush(self) -> list[Tensor]:
-        ready, self._ready = self._ready, []
-        meant = [tracked for tracked in ready if tracked.people]
-        changed = iter(self._work.change(meant) if meant else [])
-        return [next(changed) if tracked.people else tracked.picture for tracked in ready]
+        count = self._work.batch
+        ready, self._ready, seen = self._ready[:count], self._ready[count:], self._ready[: count + self._ahead]
+        meant = [tracked for tracked in seen if tracked.people]
+        changed = iter(self._work.change(meant) if any(tracked.people for tracked in ready) else [])
+        return [next(changed) if tracked.people else self._without(tracked.picture) for tracked in ready]
 
     def state(self) -> State:
         """Everything but pictures, as arrays."""

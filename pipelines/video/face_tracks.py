@@ -127,13 +127,18 @@ class FaceTracks:
         self._stream.cuts = [int(cut) for cut in state["cuts"].tolist()]
 
 
-def describe_people(tracks: FaceTracks, names: Sequence[str]) -> str:
-    """Per track in how many frames it was and who it became. names: by the numbers of the choice."""
+def describe_people(
+    tracks: FaceTracks, names: Sequence[str], nobody: str = "unchanged", empty: str = "passed unchanged"
+) -> str:
+    """Per track in how many frames it was and who it became.
+
+    names: by the numbers of the choice. nobody: what became of the others, and empty: of frames without a face.
+    """
     who, seen = tracks.who(), tracks.seen
-    lines = [f"{len(seen)} person(s) tracked; {tracks.empty} frame(s) without a face passed unchanged."]
+    lines = [f"{len(seen)} person(s) tracked; {tracks.empty} frame(s) without a face {empty}."]
     for track, count in sorted(seen.items())[:20]:
         person = who.get(track, NOBODY)
-        lines.append(f"track {track}, {count} frame(s): {names[person] if person != NOBODY else 'unchanged'}")
+        lines.append(f"track {track}, {count} frame(s): {names[person] if person != NOBODY else nobody}")
     if len(seen) > 20:
         lines.append(f"and {len(seen) - 20} more")
     if tracks.cuts():

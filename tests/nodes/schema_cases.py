@@ -139,7 +139,7 @@ def case_every_node_that_hands_out_pictures_videos_models_or_words_is_noted_or_c
 
     plain = {
         *("DetectFaces", "TrackFaces", "LoadIdentity", "CompareIdentities", "IdentityRegions", "PlotMotion"),
-        *("PosePicture", "CropFaces", "StitchFaces"),
+        *("PosePicture", "CropFaces", "StitchFaces", "FaceMaskInVideo"),
     }
     handed_out = {"IMAGE", "VIDEO", "MODEL", "CONDITIONING", "LIKENESS_IDENTITY"}
     noted, others = set(), set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import comfyui_version
@@ -36,7 +37,10 @@ class Doctor(io.ComfyNode):
                     "sizes are compared, and contents when a model is loaded.",
                 ),
             ],
-            outputs=[report_output()],
+            outputs=[
+                report_output(),
+                io.String.Output("json", display_name="json", tooltip="The same for programs."),
+            ],
         )
 
     @classmethod
@@ -47,5 +51,6 @@ class Doctor(io.ComfyNode):
     def execute(cls, check_contents: bool) -> io.NodeOutput:
         host = {"version": comfyui_version.__version__, "in": folder_paths.base_path}
         packs = [Path(path) for path in folder_paths.get_folder_paths("custom_nodes")]
-        report = as_text(examine(shared_registry(), packs, host, check_contents))
-        return io.NodeOutput(report, ui=shown(report))
+        found = examine(shared_registry(), packs, host, check_contents)
+        report = as_text(found)
+        return io.NodeOutput(report, json.dumps(found, indent=2), ui=shown(report))

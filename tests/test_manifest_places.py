@@ -17,13 +17,14 @@ MANIFEST = Manifest.load()
 ENTRIES = [entry for entry in MANIFEST.entries if not entry.embedded]
 #: Folders of ComfyUI itself below models/, and those that packs have made a habit.
 COMFYUI_FOLDERS = set(
-    "checkpoints clip clip_vision controlnet diffusion_models loras photomaker text_encoders unet vae".split()
+    "audio_encoders checkpoints clip clip_vision controlnet diffusion_models loras photomaker text_encoders unet "
+    "vae".split()
 )
 PACK_FOLDERS = set(
     "ConsistentID arc2face bisenet consistentid dice_talk diffusers echo_mimic eva_clip face_restore facechain_fact "
-    "facedetection facefusion facerestore_models facexlib fastcomposer hyperswap insightface instantid ipadapter "
-    "liveportrait masterweaver musetalk precisecontrol pulid reswapper sonic stylegan2 uniface whisper whisper-tiny "
-    "wplus".split()
+    "facedetection facefusion facerestore_models facexlib fastcomposer float hyperswap insightface instantid ipadapter "
+    "liveportrait masterweaver musetalk precisecontrol pulid reswapper sonic stylegan2 uniface wav2vec2 whisper "
+    "whisper-tiny wplus".split()
 )
 
 #: Weights id, and a place below ComfyUI/models where somebody has it: insightface's zip unpacked into a folder of its

@@ -21,6 +21,7 @@ RECOGNISERS = "Recognisers, in *Load Face Analysis*"
 LIVEPORTRAIT = "LivePortrait, in *Load LivePortrait* (their safetensors conversions are read too)"
 LIPS = "Lip sync, in *Load Lip Sync* (any one file of whisper-tiny; the VAE goes into *Load VAE*)"
 TALKER = "DICE-Talk, in *Load DICE-Talk* (with svd_xt in *Image Only Checkpoint Loader*)"
+ENCODERS = "Audio encoders, in *Load Audio Encoder*, for *Load Speech Head* (a head fits one encoder)"
 RECOGNISER_FILES = ("insightface_scrfd_10g", "insightface_glintr100", "insightface_w600k_r50", "arc2face_arcface")
 
 
@@ -28,6 +29,7 @@ def table() -> str:
     """One row per file: adapters in the order of their families, then encoders and recognisers."""
     from likeness.pipelines.adapters.families import FAMILIES
     from likeness.pipelines.adapters.published import ADAPTER_FILES, FILES_BESIDE, TOWER_FILES
+    from likeness.pipelines.audio.encoder import ENCODER_FILES
     from likeness.pipelines.identity.parsing import PARSERS as PARSER_KINDS
     from likeness.pipelines.lips.dicetalk.talker import FILES as TALKER_FILES
     from likeness.pipelines.lips.files import VAE_FILE, WHISPER_FILES
@@ -45,7 +47,7 @@ def table() -> str:
     groups.append(("Restorers, in *Load Face Restorer*", _restorer_files()))
     groups.append((LIVEPORTRAIT, [file.published for file in NETWORK_FILES]))
     groups.append((LIPS, [*(version.weights_id for version in VERSIONS), *WHISPER_FILES, VAE_FILE]))
-    groups.append((TALKER, TALKER_FILES))
+    groups += [(TALKER, TALKER_FILES), (ENCODERS, ENCODER_FILES)]
     lines = [HEAD, "|---" * HEAD.count("|", 1) + "|"]
     for title, ids in groups:
         for number, weights_id in enumerate(ids):

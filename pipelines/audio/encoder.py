@@ -24,6 +24,9 @@ from .speech_head import SpeechHead, mean_trust, phones_along
 from .story import LEAST_PROBABILITY, TOLD
 from .windows import windows
 
+#: Weights ids of files for ComfyUI's Load Audio Encoder, for hosts that list what is known; any other encoder of the
+#: kinds in `GRIDS` does too, with a head that was trained for it.
+ENCODER_FILES = ("wav2vec2_base_960h",)
 #: Steps of 10 ms: a quiet stretch of this length is a pause, a shorter one may be the closed lips of a p.
 PAUSE_STEPS = 20
 #: Mean probability of a head's phones from which on loudness has no say beyond what each phone leaves to it.

@@ -1,4 +1,4 @@
-"""GFPGAN 1.3 and 1.4 (Wang et al. 2021, arXiv 2101.04061): a face generator led by the worn face."""
+"""GFPGAN 1.2 to 1.4 (Wang et al. 2021, arXiv 2101.04061): a face generator led by the worn face."""
 
 from __future__ import annotations
 
@@ -46,4 +46,8 @@ GFPGAN_13 = Restorer(
     _LICENCE,
     _SIZE,
     (PublishedFile("gfpgan_v1.3", _torch), PublishedFile("gfpgan_1.3_onnx", _onnx)),
+)
+
+GFPGAN_12 = Restorer(
+    "gfpgan_1.2", "GFPGAN 1.2, sharper, with make-up", _LICENCE, _SIZE, (PublishedFile("gfpgan_1.2_onnx", _onnx),)
 )

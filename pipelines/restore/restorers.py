@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import InputError, WrongWeightsError
 from ..registry import Registry
 from .codeformer import CODEFORMER
-from .gfpgan import GFPGAN_13, GFPGAN_14
+from .gfpgan import GFPGAN_12, GFPGAN_13, GFPGAN_14
 from .gpen import GPEN_256, GPEN_512, GPEN_1024, GPEN_2048
 from .restoreformer import RESTOREFORMER, RESTOREFORMER_PLUS_PLUS
 from .restorer import LoadedRestorer, Restorer
@@ -21,6 +21,7 @@ RESTORERS: tuple[Restorer, ...] = (
     GPEN_2048,
     RESTOREFORMER,
     GFPGAN_13,
+    GFPGAN_12,
     GPEN_256,
     SHARPEN,
 )

@@ -1,7 +1,8 @@
-"""A guard in the tests' ComfyUI: nothing may reach another machine, nothing may write outside ComfyUI's own folders.
+"""A guard in the tests' ComfyUI: no Python code may reach another machine or write outside ComfyUI's own folders.
 
 An audit hook refuses both in the moment they are tried, so that the workflow which tries fails. The nodes try it, to
-prove that the guard stands.
+prove that the guard stands. The hook sees what goes through Python; compiled code that opens files or sockets by itself
+(FFmpeg in PyAV, onnxruntime, torch) does not pass it, and is not proven by it.
 """
 
 from __future__ import annotations

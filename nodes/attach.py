@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import comfy.model_management
 import comfy.model_patcher
 import torch
 from comfy.patcher_extension import WrappersMP
@@ -26,6 +25,7 @@ from ..pipelines.adapters.injectors import BLOCK, CROSS, MIDDLE
 from ..pipelines.errors import InputError
 from ..pipelines.lips.dicetalk.network import TalkNetwork
 from ..pipelines.lips.dicetalk.svd_names import TRAINING_EPSILON, training_norms
+from .comfy_runtime import whole_patcher
 from .model_sites import Place, find_places
 from .picture_areas import AREAS, areas_of, areas_of_conds
 from .site_readers import KEY, BlockReader, CrossReader, MiddleReader, SiteState
@@ -161,11 +161,7 @@ def _held(adapter: IdentityAdapter, dtype: torch.dtype) -> tuple[dict[int, nn.Mo
     if key not in by_dtype:
         sites = {number: site if kept else copy.deepcopy(site).to(dtype) for number, site in adapter.sites.items()}
         module = nn.ModuleDict({str(number): site for number, site in sites.items()}).eval().requires_grad_(False)
-        # the plain patcher: these modules are called as they are, not through operations that move weights in parts
-        patcher = ModelPatcher(
-            module, comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device()
-        )
-        by_dtype[key] = (sites, patcher)
+        by_dtype[key] = (sites, whole_patcher(module))
     return by_dtype[key]
 
 
@@ -236,12 +232,7 @@ def with_talk_weights(model: ModelPatcher, network: TalkNetwork, what: str) -> t
     for norm in training_norms():
         attached.add_object_patch(f"diffusion_model.{norm}.eps", TRAINING_EPSILON)
     dtype = model.get_model_object("manual_cast_dtype") or model.model_dtype()
-    held = ModelPatcher(
-        readers_module(network.readers, dtype),
-        comfy.model_management.get_torch_device(),
-        comfy.model_management.unet_offload_device(),
-    )
-    return attached, held
+    return attached, whole_patcher(readers_module(network.readers, dtype))
 
 
 def attach_talk(model: ModelPatcher, readers: TalkReaders) -> ModelPatcher:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +44,23 @@ def register_folders() -> None:
 def _merged_endings(paths: list[str], known: Iterable[str], ours: tuple[str, ...]) -> set[str]:
     # a key with paths but without endings lists every file: ours would hide some of them
     return set() if paths and not known else {*known, *ours}
+
+
+class WholePatcher(comfy.model_patcher.ModelPatcher):
+    """For modules that are called as they are: on their device they are whole.
+
+    Where ComfyUI saves memory it leaves a model behind, or a part of it, which only its own operations can run then.
+    """
+
+    def partially_load(
+        self, device_to: torch.device, extra_memory: float = 0, force_patch_weights: bool = False
+    ) -> int:
+        return super().partially_load(device_to, _ALL_OF_IT, force_patch_weights)
+
+
+def whole_patcher(module: nn.Module) -> WholePatcher:
+    """A module that waits where ComfyUI keeps what is not in use."""
+    return WholePatcher(module, comfy.model_management.get_torch_device(), comfy.model_management.unet_offload_device())
 
 
 class ComfyHandle:
@@ -118,7 +135,9 @@ class ComfyRuntime:
     def hold(self, module: nn.Module) -> ComfyHandle:
         offload = comfy.model_management.unet_offload_device()
         # looked up at call time: ComfyUI exchanges the class when dynamic VRAM is on
-        patcher = comfy.model_patcher.CoreModelPatcher(module.to(offload), self.device, offload)
+        core = comfy.model_patcher.CoreModelPatcher
+        kind = WholePatcher if core is comfy.model_patcher.ModelPatcher else core
+        patcher = kind(module.to(offload), self.device, offload)
         comfy.model_management.archive_model_dtypes(module)
         return ComfyHandle(patcher)
 
@@ -130,12 +149,9 @@ class ComfyRuntime:
         patcher.add_callback(CallbacksMP.ON_DETACH, _drop_session)
         return ComfyHandle(patcher)
 
-    def ready(self, handle: ComfyHandle, activation_bytes: int = 0) -> None:
-        patcher = handle.patcher
-        comfy.model_management.load_models_gpu([patcher], memory_required=activation_bytes, force_full_load=True)
-        if not patcher.is_dynamic() and patcher.loaded_size() == 0:
-            # with --novram ComfyUI leaves plain modules behind, which cannot run from another device
-            patcher.partially_load(patcher.load_device, _ALL_OF_IT)
+    def ready(self, handle: ComfyHandle, activation_bytes: int = 0, beside: Sequence[ComfyHandle] = ()) -> None:
+        patchers = [each.patcher for each in (handle, *beside)]
+        comfy.model_management.load_models_gpu(patchers, memory_required=activation_bytes, force_full_load=True)
 
     def progress(self, total: int) -> ComfyProgress:
         return ComfyProgress(total)

@@ -53,8 +53,11 @@ class Runtime(Protocol):
         """
         ...
 
-    def ready(self, handle: Handle, activation_bytes: int = 0) -> None:
-        """Bring a model to its device, with room for its activations, before it is called."""
+    def ready(self, handle: Handle, activation_bytes: int = 0, beside: Sequence[Handle] = ()) -> None:
+        """Bring a model to its device, with room for its activations, before it is called.
+
+        beside: models that it calls, or that are called between its layers. Every other one may leave the device.
+        """
         ...
 
     def progress(self, total: int) -> Progress: ...
@@ -184,10 +187,11 @@ class TorchRuntime:
         """A model that is no torch module, made at the first `ready`."""
         return TorchHandle(self._device, build=build)
 
-    def ready(self, handle: Handle, activation_bytes: int = 0) -> None:
-        """Make the session of a handle if it is not made yet; modules are on their device already."""
-        if isinstance(handle, TorchHandle):
-            handle.bring()
+    def ready(self, handle: Handle, activation_bytes: int = 0, beside: Sequence[Handle] = ()) -> None:
+        """Make the sessions of the handles if they are not made yet; modules are on their device already."""
+        for each in (handle, *beside):
+            if isinstance(each, TorchHandle):
+                each.bring()
 
     def progress(self, total: int) -> TorchProgress:
         """A progress bar of `total` steps for `on_progress`."""

@@ -151,24 +151,21 @@ class MouthDrawer:
 
     def _predict(self, latents: Tensor, tokens: Tensor) -> Tensor:
         """(N, 8, 32, 32) and (N, 50, 384) → latents (N, 4, 32, 32) float32 on the CPU."""
-        handle, runtime = self.backend.unet, self.backend.runtime
+        handle, adapter = self.backend.unet, self.backend.adapter
+        beside = () if adapter is None else (adapter,)
         with torch.no_grad():
-            changes = self._changes()
-            runtime.ready(handle, ACTIVATION_BYTES * len(latents))
+            self.backend.runtime.ready(handle, ACTIVATION_BYTES * len(latents), beside)
+            changes = {} if adapter is None else self._changes(adapter)
             dtype = computing_dtype_of(handle)
             latents, tokens = (x.to(handle.device, dtype) for x in (latents, tokens))
             return handle.module(latents, tokens, changes).float().cpu()
 
-    def _changes(self) -> Mapping[int, Change]:
+    def _changes(self, adapter: Handle) -> Mapping[int, Change]:
         """What the adapter does to each attention, for its person."""
-        adapter, backend = self.backend.adapter, self.backend
-        if adapter is None:
-            return {}
-        backend.runtime.ready(adapter)
         network: UnAvgLip = adapter.module
         like = next(network.parameters())
         tokens = None if self.faces is None else network(self.faces.to(like))
-        return network.changes(tokens, backend.options.identity_scale)
+        return network.changes(tokens, self.backend.options.identity_scale)
 
 
 def computing_dtype_of(handle: Handle) -> torch.dtype:

@@ -38,6 +38,13 @@ def case_the_base_model_is_bit_for_bit_the_same_after_all_kinds_of_branches() ->
     assert "patches_replace" not in base("SD1.5").model_options["transformer_options"]
 
 
+def case_the_weights_of_adapters_are_loaded_whole_where_memory_is_short() -> None:
+    for kind in KINDS:
+        (held,) = attach(base("SD1.5"), person(kind)).model_patches_models()
+        held.partially_load(held.load_device, 0.1)  # bytes
+        assert held.loaded_size() == held.model_size() > 0
+
+
 def case_strength_zero_gives_the_base_result_bit_for_bit() -> None:
     for kind in KINDS:
         assert_equal(sample(attach(base("SD1.5"), person(kind, strength=0.0)), "SD1.5"), plain("SD1.5"))

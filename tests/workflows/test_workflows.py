@@ -39,21 +39,7 @@ def read(name: str) -> dict[str, Any]:
 
 def prompt_of(server: ComfyServer, name: str) -> Prompt:
     """The API prompt of an example workflow; core's landmarker and large models, which a test has not, give way."""
-    prompt = to_prompt(read(name), server.get("/object_info"))
-    return with_tiny_models(without_core_landmarker(prompt))
-
-
-def without_core_landmarker(prompt: Prompt) -> Prompt:
-    replaced = dict(prompt)
-    for key, node in prompt.items():
-        if node["class_type"] == "LoadMediaPipeFaceLandmarker":
-            replaced[key] = {"class_type": "LikenessLoadFaceAnalysis", "inputs": {"backend": "embedded"}}
-        elif node["class_type"] == "MediaPipeFaceLandmarker":
-            inputs = {"image": node["inputs"]["image"], "analysis": node["inputs"]["face_detection_model"]}
-            inputs |= {"threshold": 0.5, "max_faces": 0, "min_size_px": 0}
-            replaced["found"] = {"class_type": "LikenessDetectFaces", "inputs": inputs}
-            replaced[key] = {"class_type": "LikenessTestLandmarksFromFaces", "inputs": {"faces": ["found", 0]}}
-    return replaced
+    return with_tiny_models(to_prompt(read(name), server.get("/object_info")))
 
 
 def titled(prompt: Prompt, title: str) -> str:

@@ -47,10 +47,24 @@ def kind_of(file: str) -> str:
 
 
 def with_tiny_models(prompt: Prompt) -> Prompt:
-    """The prompt with tiny models, pictures of 256 px and two steps."""
+    """The prompt with tiny models, pictures of 256 px and two steps; our analysis stands in for core's landmarker."""
     replaced = {key: {**node, "inputs": dict(node["inputs"])} for key, node in prompt.items()}
+    replaced = _without_core_landmarker(replaced)
     for key, node in list(replaced.items()):
         _replace(replaced, key, node)
+    return replaced
+
+
+def _without_core_landmarker(prompt: Prompt) -> Prompt:
+    replaced = dict(prompt)
+    for key, node in prompt.items():
+        if node["class_type"] == "LoadMediaPipeFaceLandmarker":
+            replaced[key] = {"class_type": "LikenessLoadFaceAnalysis", "inputs": {"backend": "embedded"}}
+        elif node["class_type"] == "MediaPipeFaceLandmarker":
+            inputs = {"image": node["inputs"]["image"], "analysis": node["inputs"]["face_detection_model"]}
+            inputs |= {"threshold": 0.5, "max_faces": 0, "min_size_px": 0}
+            replaced["found"] = {"class_type": "LikenessDetectFaces", "inputs": inputs}
+            replaced[key] = {"class_type": "LikenessTestLandmarksFromFaces", "inputs": {"faces": ["found", 0]}}
     return replaced
 
 

@@ -161,6 +161,14 @@ def case_loading_the_pack_imports_no_optional_package():
     assert sorted(optional & set(LOADED_BY_THE_PACK)) == []
 
 
+def case_the_doctor_hands_on_what_it_found_as_json_too():
+    from likeness.nodes.doctor import Doctor
+    from likeness.pipelines.doctor.text import as_text
+
+    text, found = Doctor.execute(check_contents=False).args
+    assert as_text(json.loads(found)) == text and text
+
+
 def case_the_sample_photos_are_copied_once_and_never_overwritten():
     import folder_paths
 

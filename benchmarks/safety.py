@@ -7,19 +7,26 @@ import torch
 from ..pipelines.identity.analysis import load_embedded_analysis
 from ..pipelines.registry import Registry
 from ..pipelines.runtime import TorchRuntime
-from ..pipelines.safety.protected import MATCH_DISTANCE, false_match_rate
+from ..pipelines.safety.protected import MATCH_DISTANCE, false_match_rate, impostor_pairs, rate_that_counting_allows
 from .figure import Figure
 from .pictures import read_picture
 from .swap_quality import SAMPLES
 
 
 def measure() -> list[Figure]:
-    """The false-match rates of the measured distances, and how far changed photos of one person are apart."""
+    """The false-match rates, extrapolated and by counting, and how far changed photos of one person are apart."""
     analysis = load_embedded_analysis(Registry(TorchRuntime()))
     figures = [
-        Figure("other people of the same sex and age taken for one protected", 100 * false_match_rate("look_alikes"),
+        Figure("people of one group photo taken for one protected, extrapolated", 100 * false_match_rate("look_alikes"),
                0.5, unit="%"),
-        Figure("other people at all taken for one protected", 100 * false_match_rate("everybody"), 0.05, unit="%"),
+        Figure("people at all taken for one protected, extrapolated", 100 * false_match_rate("everybody"), 0.05,
+               unit="%"),
+        Figure("pairs of different people that were measured", len(impostor_pairs("everybody")), 200, at_most=False),
+        Figure("smallest distance of them", impostor_pairs("everybody")[0], MATCH_DISTANCE, at_most=False),
+        Figure("people taken for one protected: what counting these pairs allows (95 %)",
+               100 * rate_that_counting_allows("everybody"), 1.5, unit="%"),
+        Figure("the same of the pairs within group photos alone", 100 * rate_that_counting_allows("look_alikes"),
+               unit="%"),
     ]  # fmt: skip
     for name in ("astronaut.png", "grace_hopper.jpg"):
         photo = read_picture(SAMPLES / name)

@@ -18,6 +18,7 @@ from torch import nn
 from ..pipelines.adapters.library import ADAPTER_FOLDERS, SUFFIXES
 from ..pipelines.registry import Registry
 from ..pipelines.runtime import GivesMemoryBack, give_back_memory, resolve_folder
+from .witness import took_part
 
 #: Our folders below ComfyUI/models -> the endings listed in them. ComfyUI's own set of endings lacks .onnx.
 MODEL_FOLDERS = {
@@ -150,6 +151,8 @@ class ComfyRuntime:
         return ComfyHandle(patcher)
 
     def ready(self, handle: ComfyHandle, activation_bytes: int = 0, beside: Sequence[ComfyHandle] = ()) -> None:
+        for each in (handle, *beside):
+            took_part(each)
         patchers = [each.patcher for each in (handle, *beside)]
         comfy.model_management.load_models_gpu(patchers, memory_required=activation_bytes, force_full_load=True)
 

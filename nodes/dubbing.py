@@ -28,7 +28,7 @@ from .comfy_runtime import ComfyRuntime
 from .inputs import crf_input, fraction
 from .motion_video import person_inputs
 from .operations import CONCERNS_FACES, concerns_faces
-from .protection import guarded
+from .protection import watched_work
 from .reports import SHOWS_REPORT, report_output, shown
 from .sounds import Audio, audio_input, number_input, sound_in, speech_in
 from .speech import CATEGORY, listening_inputs
@@ -141,7 +141,7 @@ class DubVideo(io.ComfyNode):
         tracks = face_tracks(
             analysis, threshold, "zero_lag", person_or_all(analysis.recogniser, person, min_probability)
         )
-        processor = FaceFrames(tracks, guarded(work))
+        processor = FaceFrames(tracks, watched_work(work))
         people = [] if person is None else [person]
         settings += [min_probability, threshold, analysis.name]
         dubbed, done = send_through(video, processor, settings, people, crf, sound, seconds)

@@ -27,10 +27,11 @@ from .expression import CATEGORY, motion_output
 from .inputs import crf_input, fraction
 from .motion import against_inputs
 from .operations import CONCERNS_FACES, concerns_faces
-from .protection import guarded
+from .protection import watched_work
 from .render import loaded_input, renderer_input
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, facts_of, send_through, watched
+from .witness import took_part
 
 
 def person_inputs() -> list[io.Input]:
@@ -151,12 +152,15 @@ class AnimateInVideo(io.ComfyNode):
     ) -> io.NodeOutput:
         acted = _motion(motion, driving, analysis, how, threshold)
         used, which = load_renderer(shared_registry(), renderer) if loaded is None else (loaded, loaded.text)
+        took_part(used)
         work = TrackedActing(used, acted, BLENDSHAPE_NAMES, how, part, strength, after_end)
         choose = person_or_all(analysis.recogniser, person, min_probability)
         tracks = face_tracks(analysis, threshold, "zero_lag", choose, blendshapes=True)
         settings = ["animate", motion_hash(acted), how, part, strength, after_end, which, min_probability, threshold]
         people = [] if person is None else [person]
-        changed, done = send_through(video, FaceFrames(tracks, guarded(work)), [*settings, analysis.name], people, crf)
+        changed, done = send_through(
+            video, FaceFrames(tracks, watched_work(work)), [*settings, analysis.name], people, crf
+        )
         name = "everybody" if person is None else person.name
         report = "\n".join([which, work.text, describe_people(tracks, [name]), done])
         return io.NodeOutput(changed, report, ui=shown(report))

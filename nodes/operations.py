@@ -11,22 +11,18 @@ import hashlib
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from comfy_api.latest import io
 
-from ..pipelines.adapters.library import LoadedAdapter
 from ..pipelines.face import Faces
-from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.identity import Identity
-from ..pipelines.lips.musetalk import MuseTalk
-from ..pipelines.restore.restorer import LoadedRestorer
-from ..pipelines.restore.restorers import restorer_named
-from ..pipelines.safety.statement import Operation, Person, Statement, UsedModel, merge_statements
-from ..pipelines.swap.swappers import SWAPPERS
+from ..pipelines.safety.statement import MAX_ITEMS, Operation, Person, Statement, merge_statements
+from .contents import held
 from .protection import refuse_protected
-from .talk_readers import LoadedTalker
+from .used_models import used_models
+from .witness import Witness, watching
 
 #: Schema options of a node with `concerns_faces`.
 CONCERNS_FACES: dict[str, Any] = {"hidden": [io.Hidden.unique_id, io.Hidden.dynprompt]}
@@ -40,29 +36,41 @@ _notes: OrderedDict[str, Operation] = OrderedDict()
 _lock = threading.Lock()
 
 
+#: The faces that a node is about to change, of its inputs.
+Touched = Callable[[Mapping[str, Any]], Faces | None]
+
+
+def _given_faces(inputs: Mapping[str, Any]) -> Faces | None:
+    return inputs.get("faces")
+
+
 def concerns_faces(
-    action: str, refuses: bool = True
+    action: str, refuses: bool = True, touched: Touched = _given_faces
 ) -> Callable[[Callable[..., io.NodeOutput]], Callable[..., io.NodeOutput]]:
     """Decorator of `execute`, below classmethod, for nodes that put a likeness into something, change or make one.
 
     It notes what ran for the statement of a file: settings, people, models and faces. refuses: protected people among
-    the inputs (identities, and faces with their image) and among the identities that come out; not for what only makes
-    a face clearer.
+    the inputs (identities wherever they are in them, and faces with their image) and among the identities that come
+    out; not for what only makes a face clearer. touched: the faces of `image` that are changed; none at all, and the
+    node is neither noted nor refused.
     """
 
     def decorate(execute: Callable[..., io.NodeOutput]) -> Callable[..., io.NodeOutput]:
         @functools.wraps(execute)
         def run(cls: type[io.ComfyNode], **inputs: Any) -> io.NodeOutput:
-            values = dict(_flat(inputs))
+            faces = touched(inputs)
+            if touched is not _given_faces and not faces:
+                return execute(cls, **inputs)
             if refuses:
-                refuse_protected(_people(values.values()), inputs.get("image"), inputs.get("faces"))
-            output = execute(cls, **inputs)
+                refuse_protected(_people(inputs), inputs.get("image"), faces)
+            with watching() as witness:
+                output = execute(cls, **inputs)
             if refuses:
                 refuse_protected(_people(output.args))
             hidden = getattr(cls, "hidden", None)
             # outside a graph, as in a script, there is no node that saves and would ask
             if hidden is not None and hidden.dynprompt is not None:
-                note = _operation(cls, action, values, output)
+                note = _operation(cls, action, inputs, faces, output, witness)
                 _keep(_signature(hidden.dynprompt, hidden.unique_id), note)
             return output
 
@@ -137,17 +145,25 @@ def _signature(dynprompt: Any, node: str) -> str:
     return hashes[node]
 
 
-def _operation(node: type[io.ComfyNode], action: str, values: Mapping[str, Any], output: io.NodeOutput) -> Operation:
+def _operation(
+    node: type[io.ComfyNode],
+    action: str,
+    inputs: Mapping[str, Any],
+    faces: Faces | None,
+    output: io.NodeOutput,
+    witness: Witness,
+) -> Operation:
     schema = node.SCHEMA
     reports = [str(value) for given, value in zip(schema.outputs, output.args, strict=False) if given.id == "report"]
     return Operation(
         node=schema.node_id,
         action=action,
-        settings={name: value for name, value in values.items() if isinstance(value, str | int | float)},
-        people=tuple(map(_person, _people([*values.values(), *output.args]))),
-        models=tuple(model for value in values.values() for model in _models(value)),
-        faces=next((_boxes(value) for value in values.values() if isinstance(value, Faces)), ()),
+        settings={name: value for name, value in _flat(inputs) if isinstance(value, str | int | float)},
+        people=tuple(map(_person, _people([inputs, output.args])))[:MAX_ITEMS],
+        models=used_models([inputs, *witness.took_part.values()]),
+        faces=() if faces is None else _boxes(faces),
         report="".join(reports)[:_MAX_REPORT],
+        tracks=tuple(track for work in witness.works for track in work.tracks()),
     )
 
 
@@ -161,30 +177,12 @@ def _flat(inputs: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield prefix + name, value
 
 
-def _people(values: Iterable[Any]) -> list[Identity]:
-    return [value for value in values if isinstance(value, Identity)]
+def _people(values: Any) -> list[Identity]:
+    return [value for value in held(values) if isinstance(value, Identity)]
 
 
 def _person(identity: Identity) -> Person:
     return Person(identity.name, identity.consent, tuple(identity.sources_sha256))
-
-
-def _models(value: Any) -> Iterator[UsedModel]:
-    """The networks among a node's inputs; those it chose itself are in its report."""
-    if isinstance(value, FaceAnalysis):
-        yield UsedModel(value.recogniser.name, value.recogniser.licence)
-    elif isinstance(value, LoadedAdapter):
-        yield UsedModel(value.adapter.file)
-    elif isinstance(value, LoadedRestorer):
-        # its name goes on with its file's
-        yield UsedModel(value.name, restorer_named(value.name.partition(" ")[0]).licence)
-    elif isinstance(value, MuseTalk):
-        yield UsedModel(value.name, value.licence)
-    elif isinstance(value, LoadedTalker):
-        yield UsedModel("DICE-Talk", value.talker.licence)
-    else:
-        named = getattr(value, "name", None)
-        yield from (UsedModel(entry.name, entry.licence) for entry in SWAPPERS if entry.name == named)
 
 
 def _boxes(faces: Faces) -> tuple[tuple[tuple[int, int, int, int], ...], ...]:

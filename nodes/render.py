@@ -16,6 +16,7 @@ from .comfy_runtime import shared_registry
 from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
+from .witness import took_part
 
 CATEGORY = "Likeness/render"
 
@@ -56,6 +57,7 @@ def _render(
     registry = shared_registry()
     index, found = faces_to_animate(faces)
     renderer, which = load_renderer(registry, name) if loaded is None else (loaded, loaded.text)
+    took_part(renderer)
     frames, limits = animate(registry, renderer, image[index, :, :, :3], found, motion, strength, BLENDSHAPE_NAMES)
     return frames, f"{which}\n{len(found)} face(s) of picture {index}. {limits}"
 

@@ -20,6 +20,7 @@ from . import sockets
 from .comfy_runtime import shared_registry
 from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
+from .protection import watched_work
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
 from .video import crf_input, smoothing_input
@@ -173,6 +174,6 @@ class RestoreFacesInVideo(io.ComfyNode):
         work = EachTracked(lambda frames: restore_frames(restorer, frames, options), _FRAMES)
         tracks = face_tracks(analysis, threshold, smoothing)
         settings = ["restore", strength, fidelity, area, threshold, smoothing, analysis.name, restorer.name]
-        restored, done = send_through(video, FaceFrames(tracks, work), settings, crf=crf)
+        restored, done = send_through(video, FaceFrames(tracks, watched_work(work, refuses=False)), settings, crf=crf)
         report = f"{describe_people(tracks, ['restored'])}\n{done}"
         return io.NodeOutput(restored, report, ui=shown(report))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from collections.abc import Mapping
+from typing import Any, get_args
 
 from comfy_api.latest import io
 from torch import Tensor
@@ -14,6 +15,7 @@ from ..pipelines.stitch.crop import CropMask, crop_faces
 from ..pipelines.stitch.paste import BLENDS, ORDERS, Blend, Finish, Order, stitch_faces
 from . import sockets
 from .inputs import fraction
+from .operations import CONCERNS_FACES, concerns_faces
 from .reports import SHOWS_REPORT, report_output, shown
 
 
@@ -143,6 +145,16 @@ def _finish() -> list[io.Input]:
     ]
 
 
+def _touched(inputs: Mapping[str, Any]) -> Faces:
+    """The faces of the crops that are no longer what they were when they were cut."""
+    crops: FaceCrops = inputs["crops"]
+    if max(crops.frame, default=-1) >= len(inputs["image"]):
+        # of other pictures: the node says so
+        return Faces((), crops.height, crops.width)
+    changed = inputs.get("changed")
+    return (crops if changed is None else crops.with_images(changed)).altered()
+
+
 class StitchFaces(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -153,6 +165,7 @@ class StitchFaces(io.ComfyNode):
             description="Puts changed crops back into the picture. Pixels outside the mask stay the same, bit for bit.",
             search_aliases=["paste back", "uncrop", "blend face"],
             **SHOWS_REPORT,
+            **CONCERNS_FACES,
             inputs=[
                 io.Image.Input("image", tooltip="The picture or batch the crops were cut from."),
                 sockets.Crops.Input("crops", tooltip="From Crop Faces."),
@@ -185,6 +198,7 @@ class StitchFaces(io.ComfyNode):
         )
 
     @classmethod
+    @concerns_faces("face changed in its crop and put back", touched=_touched)
     def execute(
         cls,
         image: Tensor,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io as memory
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from ..pipelines.face import TrackedFrame
 from ..pipelines.identity.analysis import FaceAnalysis
 from ..pipelines.identity.finder import FaceFinder
 from ..pipelines.identity.identity import Identity
+from ..pipelines.safety.protected import ProtectedPersonError
 from ..pipelines.video.face_tracks import Choose, FaceTracks, everybody
 from ..pipelines.video.footage import Still
 from ..pipelines.video.processing import FrameProcessor
@@ -26,6 +28,7 @@ from ..pipelines.video.stream import process_video
 from ..pipelines.video.watch import watch_faces
 from ..pipelines.video.writer import Encoding
 from .comfy_runtime import ComfyRuntime
+from .protection import protected_list
 
 #: Unfinished videos wait here, below ComfyUI's output folder; the temporary folder is emptied at every start.
 UNFINISHED = "likeness_unfinished"
@@ -103,9 +106,15 @@ def _sent(
     parts = Path(folder_paths.get_output_directory(), UNFINISHED, name)
     progress = ComfyRuntime().progress
     encoding = Encoding(crf)
-    result = process_video(
-        source, temporary, processor, progress, job, window, encoding, folder=parts, sound=sound, seconds=seconds
-    )
+    try:
+        result = process_video(
+            source, temporary, processor, progress, job, window, encoding, folder=parts, sound=sound, seconds=seconds
+        )
+    except ProtectedPersonError:
+        # finished chunks may show the person already
+        if parts.is_dir():
+            shutil.rmtree(parts)
+        raise
     return InputImpl.VideoFromFile(str(result.path)), result.report
 
 
@@ -115,4 +124,6 @@ def _digest(text: str) -> str:
 
 def _job(settings: Sequence[Any], people: Sequence[Identity]) -> str:
     references = [hashlib.sha256(person.crops.numpy().tobytes()).hexdigest() for person in people]
-    return json.dumps([list(settings), references, [person.name for person in people]])
+    names = [person.name for person in people]
+    protected = protected_list()
+    return json.dumps([list(settings), references, names, *([protected] if protected else [])])

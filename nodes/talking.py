@@ -28,6 +28,7 @@ from .render import loaded_input, picture_inputs, renderer_input
 from .reports import SHOWS_REPORT, report_output, shown
 from .sounds import Audio, audio_input, number_input, sound_in
 from .streaming import send_still
+from .witness import took_part
 
 #: How long the video is. sound: as the sound where there is one, else as the longest motion. motion: as that.
 LENGTHS = ("sound", "motion")
@@ -111,6 +112,7 @@ class AnimatePortraitToVideo(io.ComfyNode):
         faces.require_frames(len(image), "The picture")
         index, found = faces_to_animate(faces)
         used, which = load_renderer(shared_registry(), renderer) if loaded is None else (loaded, loaded.text)
+        took_part(used)
         acted, picture = list(motions.values()), image[index, :, :, :3].float()
         shows = Performance(used, picture, found, acted, strength, BLENDSHAPE_NAMES, afterwards)
         sound, several = (None, "") if audio is None else sound_in(audio, number)

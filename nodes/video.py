@@ -21,7 +21,7 @@ from ..pipelines.video.tracking import describe_tracks, track_faces
 from . import sockets
 from .inputs import fraction
 from .operations import CONCERNS_FACES, concerns_faces
-from .protection import guarded
+from .protection import watched_work
 from .reports import SHOWS_REPORT, report_output, shown
 from .streaming import face_tracks, send_through
 from .swap import BOOSTS, KEEPABLE, boost_input, boost_number, keep_input, occluder_input
@@ -163,6 +163,6 @@ class SwapFacesInVideo(io.ComfyNode):
         settings = ["swap", strength, shape, regions, min_probability, threshold, smoothing, blend, boost]
         settings += [analysis.name, swapper.name]
         settings += [occluder.name] if occluder is not None else []
-        swapped, done = send_through(video, FaceFrames(tracks, guarded(work)), settings, [*new, *old], crf)
+        swapped, done = send_through(video, FaceFrames(tracks, watched_work(work)), settings, [*new, *old], crf)
         report = "\n".join([describe_people(tracks, [one.name for one in new]), done, *swapper.about(new)])
         return io.NodeOutput(swapped, report, ui=shown(report))

@@ -191,6 +191,14 @@ class FaceCrops:
         before = self.before if images.shape[1:3] == self.images.shape[1:3] else None
         return replace(self, images=images[..., :3], masks=masks, crop_from_image=matrices, before=before)
 
+    def altered(self) -> Faces:
+        """The faces whose crops differ from `before`; all of them where there is none to compare with."""
+        frames: list[list[Face]] = [[] for _ in range(max(self.frame, default=-1) + 1)]
+        for row, (index, face) in enumerate(zip(self.frame, self.faces, strict=True)):
+            if self.before is None or not torch.equal(self.images[row], self.before[row].to(self.images)):
+                frames[index].append(face)
+        return Faces(tuple(map(tuple, frames)), self.height, self.width)
+
     def with_masks(self, masks: Tensor) -> FaceCrops:
         """The same crops with other masks: (N or 1 for all, h, w) float in [0, 1], of any size."""
         if masks.ndim != 3 or len(masks) not in (1, len(self.frame)):

@@ -115,6 +115,14 @@ class Registry:
 
         return self._shared((str(path.resolve()), f"{stat.st_size}:{stat.st_mtime_ns}", variant), make)
 
+    def made_of(self, handle: Handle) -> tuple[str, str] | None:
+        """What a live handle was made of: weights id and sha256 of a listed file, or the path of one that the user
+        picked and "" for its hash; None for a handle of somebody else."""
+        for (source, digest, _), one in list(self._handles.items()):
+            if one is handle:
+                return source, "" if ":" in digest else digest
+        return None
+
     def _verified(self, weights_id: str) -> tuple[Path, str, WeightsEntry]:
         entry = as_recorded(self.manifest.entry(weights_id), self.runtime)
         path = locate(entry, self.runtime)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError, LikenessError, MissingPackageError
+from .credential_sizes import check_credential_sizes
 from .statement import CREATED_WITH, Statement, from_json, to_json
 
 #: Files of the user's credentials folder: the certificate with its chain, leaf first, and the key, both PEM.
@@ -140,9 +141,11 @@ def _manifest(path: Path, statement: Statement) -> dict[str, Any]:
 def read_credentials(path: Path) -> Signature | None:
     """The content credentials of a file, checked without any network; None when it carries none.
 
-    Raises CredentialError for credentials that cannot be read, MissingPackageError without c2pa-python.
+    Raises CredentialError for credentials that cannot be read, UnsafeFileError for those whose sizes do not fit the
+    file, MissingPackageError without c2pa-python.
     """
     c2pa = _package()
+    check_credential_sizes(path)
     try:
         context = c2pa.Context(settings=c2pa.Settings.from_dict(OFFLINE))
         reader = c2pa.Reader.try_create(str(path), context=context)

@@ -34,15 +34,32 @@ def _impostor_distances() -> dict[str, list[float]]:
     return json.loads(Path(__file__).with_name("impostor_distances.json").read_text("utf-8"))
 
 
-def false_match_rate(against: Against, distance: float = MATCH_DISTANCE) -> float:
-    """Share in [0, 1] of other people that are wrongly taken for one given person at a distance.
+def impostor_pairs(against: Against) -> list[float]:
+    """The measured distances between photos of two different people, ascending.
 
-    Concretely the normal distribution fitted to the distances of `impostor_distances.json` (44 pairs of look-alikes,
-    218 pairs in all), because their smallest is 0.56 and counting alone would give 0.
+    against: "look_alikes" are people within one group photo, mostly of one sex and age; "everybody" has the pairs of
+    different photos, too. `tools/impostor_distances.py` names the photos and makes the file again.
     """
     table = _impostor_distances()
-    pairs = table["look_alikes"] + (table["others"] if against == "everybody" else [])
-    return NormalDist.from_samples(pairs).cdf(distance)
+    return sorted(table["look_alikes"] + (table["others"] if against == "everybody" else []))
+
+
+def false_match_rate(against: Against, distance: float = MATCH_DISTANCE) -> float:
+    """Share in [0, 1] of other people that are wrongly taken for one given person at a distance, extrapolated.
+
+    Concretely the normal distribution fitted to `impostor_pairs`: none of those lies below the limit, so that counting
+    them gives 0, and a bound, `rate_that_counting_allows`.
+    """
+    return NormalDist.from_samples(impostor_pairs(against)).cdf(distance)
+
+
+def rate_that_counting_allows(against: Against, confidence: float = 0.95) -> float:
+    """The largest false match rate in [0, 1] that the measured pairs do not rule out, whatever their distribution.
+
+    Concretely 1 - (1 - confidence)^(1/n) for n pairs none of which lies below `MATCH_DISTANCE` (Clopper and Pearson
+    1934), as if every pair had been drawn on its own; they share people, so that the true bound is no smaller.
+    """
+    return 1 - (1 - confidence) ** (1 / len(impostor_pairs(against)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,11 +102,13 @@ class ProtectedPeople:
 
 def _refusal(what: str, person: Identity, distance: float) -> str:
     look_alikes, everybody = (100 * false_match_rate(kind) for kind in ("look_alikes", "everybody"))
+    pairs, bound = len(impostor_pairs("everybody")), 100 * rate_that_counting_allows("everybody")
     return (
         f"{what} is {person.name!r} (distance {distance:.2f}, limit {MATCH_DISTANCE}), who is on the list of protected "
         f"people of this installation, and is refused. About {everybody:.1g} % of other people, {look_alikes:.1g} % of "
-        "people of the same sex and age, are wrongly taken for one protected person. Use somebody else, or ask whoever "
-        "runs this installation."
+        "people as alike as those of one group photo, are wrongly taken for one protected person: extrapolated from "
+        f"{pairs} pairs, which alone only say that it is below {bound:.1f} %. Use somebody else, or ask whoever runs "
+        "this installation."
     )
 
 

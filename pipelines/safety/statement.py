@@ -30,10 +30,28 @@ class Person:
 
 @dataclass(frozen=True)
 class UsedModel:
-    """A network that took part, and the terms of its weights ("" when it says none)."""
+    """A network that took part, and the terms of its weights ("" when it says none).
+
+    file: the name of the weights file, weights_id: what the manifest calls it, sha256: of its content; "" for a network
+    as a whole, whose files follow, or where there is none.
+    """
 
     name: str
     licence: str = ""
+    file: str = ""
+    weights_id: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Track:
+    """Somebody in a video who was worked on. first_frame, last_frame: where, from 0. boxes: (x0, y0, x1, y1) px in the
+    first and in the last of them."""
+
+    number: int
+    first_frame: int
+    last_frame: int
+    boxes: tuple[tuple[int, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -42,7 +60,7 @@ class Operation:
 
     node: id of the node. action: what it does, in words. settings: its plain inputs. people: whose likeness went in.
     models: what worked on it. faces: per picture of the input the boxes (x0, y0, x1, y1) px of the faces it was given.
-    report: what the node said it did, with the backend it chose.
+    report: what the node said it did, with the backend it chose. tracks: the people of a video that it worked on.
     """
 
     node: str
@@ -52,6 +70,7 @@ class Operation:
     models: tuple[UsedModel, ...] = ()
     faces: tuple[tuple[tuple[int, int, int, int], ...], ...] = ()
     report: str = ""
+    tracks: tuple[Track, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,13 @@ def _line(operation: Operation) -> str:
     for person in operation.people:
         consent = f"consent: {person.consent}" if person.consent else "no consent note"
         parts.append(f"person {person.name!r} ({len(person.sources_sha256)} source(s), {consent})")
-    parts += [f"by {model.name}" + (f" ({model.licence})" if model.licence else "") for model in operation.models]
+    if operation.tracks:
+        frames = min(track.first_frame for track in operation.tracks), max(t.last_frame for t in operation.tracks)
+        parts.append(f"{len(operation.tracks)} person(s) in frames {frames[0]} to {frames[1]} of a video")
+    named = [model for model in operation.models if not model.file]
+    parts += [f"by {model.name}" + (f" ({model.licence})" if model.licence else "") for model in named]
+    files = [model.file for model in operation.models if model.file]
+    parts += [f"from the file(s) {', '.join(files)}"] if files else []
     return f"- {'; '.join(parts)} [{operation.node}]"
 
 
@@ -139,14 +164,27 @@ def _operation(value: Any) -> Operation:
             )
             for person in people
         ),
-        models=tuple(
-            UsedModel(_text(item.get("name"), "name"), _text(item.get("licence"), "licence")) for item in models
-        ),
+        models=tuple(_model(item) for item in models),
         faces=tuple(
             tuple(_box(box) for box in _items(boxes, "faces")) for boxes in _items(fields.get("faces"), "faces", 2**16)
         ),
         report=_text(fields.get("report"), "report"),
+        # the first versions wrote none
+        tracks=tuple(_track(_mapping(item, "track")) for item in _items(fields.get("tracks", []), "tracks")),
     )
+
+
+def _model(fields: Mapping[str, Any]) -> UsedModel:
+    later = (_text(fields.get(name, ""), name) for name in ("file", "weights_id", "sha256"))
+    return UsedModel(_text(fields.get("name"), "name"), _text(fields.get("licence"), "licence"), *later)
+
+
+def _track(fields: Mapping[str, Any]) -> Track:
+    numbers = [fields.get(name) for name in ("number", "first_frame", "last_frame")]
+    if not all(type(number) is int and 0 <= number < 2**31 for number in numbers):
+        raise UnsafeFileError("A track of the provenance has no whole numbers for who and when.")
+    number, first, last = cast("list[int]", numbers)
+    return Track(number, first, last, tuple(_box(box) for box in _items(fields.get("boxes"), "boxes of a track", 2)))
 
 
 def _mapping(value: Any, what: str) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class MeshSwapper:
 class LoadedMeshSwapper:
     """The embedded swapper with the network that tells whether the expression stayed."""
 
-    name = "mesh"
+    name, licence = "mesh", MeshSwapper.licence
     batch = 1  # every face is worked out by itself
 
     def __init__(self, network: EmbeddedNetwork) -> None:

@@ -1,5 +1,6 @@
 """What must hold of the pack's schemas and start-up; run in a ComfyUI process of its own by test_node_surface.py.
 
+The cases of protection_cases.py and statement_cases.py run in the same process.
 `python schema_cases.py COMFYUI_DIR BASE_DIR` prints {case: "" or the traceback} as the last line
 """
 
@@ -14,6 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import node_surface
+import protection_cases
+import statement_cases
 
 LOADED_BY_THE_PACK: set[str] = set()
 
@@ -139,7 +142,7 @@ def case_every_node_that_hands_out_pictures_videos_models_or_words_is_noted_or_c
 
     plain = {
         *("DetectFaces", "TrackFaces", "LoadIdentity", "CompareIdentities", "IdentityRegions", "PlotMotion"),
-        *("PosePicture", "CropFaces", "StitchFaces", "FaceMaskInVideo"),
+        *("PosePicture", "CropFaces", "FaceMaskInVideo"),
     }
     handed_out = {"IMAGE", "VIDEO", "MODEL", "CONDITIONING", "LIKENESS_IDENTITY"}
     noted, others = set(), set()
@@ -204,7 +207,7 @@ def main(comfyui: str, base: str) -> None:
     node_surface.load_nodes()
     LOADED_BY_THE_PACK.update(set(sys.modules) - before)
     results: dict[str, str] = {}
-    for name, case in list(globals().items()):
+    for name, case in (globals() | vars(protection_cases) | vars(statement_cases)).items():
         if name.startswith("case_"):
             try:
                 case()

@@ -16,7 +16,8 @@ from likeness.tests.comfyui_server import ROOT, comfyui_folder
 CASES = Path(__file__).with_name("schema_cases.py")
 NAMES = [
     node.name
-    for node in ast.parse(CASES.read_text(encoding="utf-8")).body
+    for file in (CASES, CASES.with_name("protection_cases.py"), CASES.with_name("statement_cases.py"))
+    for node in ast.parse(file.read_text(encoding="utf-8")).body
     if isinstance(node, ast.FunctionDef) and node.name.startswith("case_")
 ]
 SURFACE = json.loads((ROOT / "tests" / "node_surface.json").read_text(encoding="utf-8"))

@@ -20,12 +20,15 @@ from likeness.pipelines.safety.protected import (
     ProtectedPeople,
     ProtectedPersonError,
     false_match_rate,
+    impostor_pairs,
     load_protected,
+    rate_that_counting_allows,
 )
 from likeness.pipelines.stitch.paste import stitch_faces
 from likeness.pipelines.swap.choice import assign_in_order, load_swapper
 from likeness.pipelines.swap.options import SwapOptions
 from likeness.pipelines.swap.swappers import swap_faces
+from likeness.pipelines.weights import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +55,7 @@ def test_a_protected_person_s_identity_is_refused_with_distance_limit_and_rates(
         ProtectedPersonError, match=r"(?s)Identity 'somebody' is 'Eileen' \(distance 0\.00, limit 0\.5\)"
     ):
         protected.refuse_identities([grace, eileen.with_name("somebody")])
-    with pytest.raises(ProtectedPersonError, match=r"About 0\.03 % of other people, 0\.3 % of people of the same sex"):
+    with pytest.raises(ProtectedPersonError, match=r"About 0\.03 % of other people, 0\.3 % of people as alike"):
         protected.refuse_identities([eileen])
 
 
@@ -109,3 +112,23 @@ def test_the_stated_false_match_rates_follow_from_the_measured_distances() -> No
     assert false_match_rate("everybody") < 0.0005
     assert false_match_rate("look_alikes", 0.9) > 0.95
     assert MATCH_DISTANCE == 0.5
+
+
+def test_none_of_the_218_pairs_lies_below_the_limit_which_alone_bounds_the_rate_at_1_4_percent() -> None:
+    pairs, look_alikes = impostor_pairs("everybody"), impostor_pairs("look_alikes")
+    assert (len(pairs), len(look_alikes), pairs[0]) == (218, 44, 0.5623)
+    bound = rate_that_counting_allows("everybody")
+    assert bound == pytest.approx(0.01365, abs=5e-6)
+    # at that rate a table without a match has the probability that was left
+    assert (1 - bound) ** 218 == pytest.approx(0.05)
+    assert rate_that_counting_allows("look_alikes") == pytest.approx(0.06582, abs=5e-6)
+
+
+def test_the_security_page_states_the_rates_that_are_computed() -> None:
+    page = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    for rate in (
+        *(false_match_rate(kind) for kind in ("look_alikes", "everybody")),
+        *(rate_that_counting_allows(kind) for kind in ("look_alikes", "everybody")),
+    ):
+        assert f"{100 * rate:.1g} %" in page or f"{100 * rate:.1f} %" in page, rate
+    assert f"{len(impostor_pairs('everybody'))} pairs" in page

@@ -10,7 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from likeness.pipelines.errors import InputError, UnsafeFileError
-from likeness.pipelines.safety.statement import MAX_OPERATIONS, Statement, from_json, merge_statements, to_json
+from likeness.pipelines.safety.statement import (
+    MAX_OPERATIONS,
+    Statement,
+    UsedModel,
+    from_json,
+    merge_statements,
+    to_json,
+)
 from likeness.tests.safety.statements import MOVE, STATEMENT, SWAP
 
 
@@ -24,8 +31,19 @@ def test_a_statement_reads_as_one_line_an_operation() -> None:
     assert len(lines) == 3
     assert "2 face(s) in 1 picture(s)" in lines[1]
     assert "'Grâce 福' (1 source(s), consent: agreed in writing, 2026)" in lines[1]
-    assert "by mesh (Apache-2.0)" in lines[1]
+    assert "by mesh (Apache-2.0); from the file(s) net.onnx" in lines[1]
+    assert "2 person(s) in frames 3 to 40 of a video" in lines[1]
     assert lines[2] == "- face made to move [LikenessAnimatePortrait]"
+
+
+def test_a_statement_of_the_first_versions_is_read_without_tracks_and_files() -> None:
+    fields = json.loads(to_json(STATEMENT))
+    for operation in fields["operations"]:
+        del operation["tracks"]
+        operation["models"] = [{"name": "mesh", "licence": "Apache-2.0"} for _ in operation["models"]]
+    swap = from_json(json.dumps(fields)).operations[0]
+    assert swap.tracks == () and swap.models[1] == UsedModel("mesh", "Apache-2.0")
+    assert swap.faces == SWAP.faces
 
 
 def test_merged_statements_keep_their_order_and_name_an_operation_once() -> None:
@@ -66,6 +84,11 @@ def test_a_field_of_another_kind_is_refused_by_name(change: dict[str, object], m
         ("settings", {"a": [1]}, "no plain values"),
         ("people", [{"name": "x" * 30_000}], "no text of at most 20000"),
         ("models", [{"name": "x"}], "licence of the provenance is no text"),
+        ("models", [{"name": "x", "licence": "", "sha256": 7}], "sha256 of the provenance is no text"),
+        ("tracks", [{"number": 0, "first_frame": 0}], "no whole numbers for who and when"),
+        ("tracks", [{"number": 0, "first_frame": -1, "last_frame": 2, "boxes": []}], "no whole numbers"),
+        ("tracks", [{"number": 0, "first_frame": 1, "last_frame": 2, "boxes": [[0, 0, 1]]}], "four whole numbers"),
+        ("tracks", [{}] * 600, "no list of at most 512"),
     ],
 )
 def test_a_broken_operation_is_refused(field: str, value: object, message: str) -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from likeness.pipelines.render.liveportrait.files import NETWORK_FILES
+from likeness.pipelines.safety.picture_files import read_statement
 from likeness.tests.comfyui_server import ComfyServer, PromptFailed
 
 Prompt = dict[str, dict[str, Any]]
@@ -85,7 +86,17 @@ def test_auto_takes_what_is_there_and_says_what_is_not(comfyui: ComfyServer) -> 
 
 
 def test_files_of_the_true_shapes_draw_the_head_and_leave_the_rest(comfyui: ComfyServer, files: None) -> None:
-    outputs = comfyui.run(loaded(eye_retargeting=True, lip_retargeting=True))
+    saving = node(
+        "LikenessSavePictures", images=["animate", 0], filename_prefix="moved", provenance=True, sign=False
+    )  # fmt: skip
+    outputs = comfyui.run(loaded(eye_retargeting=True, lip_retargeting=True) | {"save": saving})
+    written = outputs["save"]["images"][0]
+    noted = read_statement(comfyui.base / "output" / written["subfolder"] / written["filename"])
+    assert noted is not None
+    models = noted.operations[-1].models
+    assert models[0].name == "liveportrait"
+    assert {model.weights_id for model in models[1:]} == {file.converted for file in NETWORK_FILES}
+    assert all(len(model.sha256) == 64 for model in models[1:])
     result, portrait = picture(comfyui, outputs, "result"), picture(comfyui, outputs, "portrait")
     changed = np.abs(result - portrait).max(-1)
     assert changed[100:350, 130:380].mean() > 20 and changed[450:].max() == 0

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from likeness.benchmarks.pictures import read_picture
-from likeness.pipelines.identity.analysis import load_embedded_analysis
-from likeness.pipelines.identity.build import build_identity
-from likeness.pipelines.identity.storage import save_identity
-from likeness.pipelines.registry import Registry
-from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.safety.credentials import read_credentials
 from likeness.pipelines.safety.picture_files import read_statement
 from likeness.pipelines.safety.statement import Statement
 from likeness.tests.comfyui_server import ComfyServer, PromptFailed
 from likeness.tests.safety.certificates import write_certificate
-from likeness.tests.workflows.test_speech_nodes import DUB, LISTEN, PORTRAIT
-from likeness.tests.workflows.test_workflows import SAMPLES, prompt_of, titled
+from likeness.tests.workflows.test_workflows import prompt_of, titled
 
 
 @pytest.fixture
@@ -56,7 +48,9 @@ def test_a_saved_swap_says_who_was_put_onto_which_face_by_what(comfyui: ComfySer
     person = swap.people[0]
     assert (person.name, person.consent) == ("Eileen Collins", "public-domain portrait, NASA")
     assert len(person.sources_sha256) == 1 and len(person.sources_sha256[0]) == 64
-    assert [model.name for model in swap.models] == ["mesh"] and swap.settings["strength"] == 1.0
+    assert [model.name for model in swap.models] == ["mesh", "face_blendshapes_52"]
+    assert (len(swap.models[1].sha256), swap.models[1].file) == (64, "face_blendshapes_52.safetensors")
+    assert swap.settings["strength"] == 1.0
     (x0, y0, x1, y1), *others = swap.faces[0]
     assert not others and 100 < x1 - x0 < 300 and 100 < y1 - y0 < 300
     assert "Not signed: there is no certificate." in report
@@ -132,6 +126,69 @@ def test_a_video_says_it_too(comfyui: ComfyServer, prompt: dict[str, Any]) -> No
     assert [name.name for name in path.parent.iterdir() if name.name.startswith(".")] == []
 
 
+def test_a_face_changed_in_its_crop_is_in_the_statement_and_one_put_back_as_it_was_is_not(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    photo, found = titled(prompt, "Target photo"), of_kind(prompt, "DetectFaces")
+    prompt |= cropped(photo, found)
+    prompt[titled(prompt, "Result")]["inputs"]["images"] = ["put back", 0]
+    path, _, read = ran(comfyui, prompt)
+    (put_back,) = statement(path).operations
+    assert put_back.node == "LikenessStitchFaces" and [len(boxes) for boxes in put_back.faces] == [1]
+    assert "face changed in its crop and put back; 1 face(s) in 1 picture(s)" in read
+    prompt["put back"]["inputs"]["changed"] = ["crop", 1]
+    assert statement(ran(comfyui, prompt)[0]).operations == ()
+
+
+def cropped(photo: str, found: str) -> dict[str, Any]:
+    """Crops of faces, inverted and put back."""
+    cut = {"size": 512, "zoom": 1.0, "template": "ffhq_512", "mask": "box", "grow": 0.0, "feather": 0.06}
+    given = {"blend": "alpha", "colour": "none", "grain": 0.0, "linear_light": False, "order": "as_given"}
+    return {
+        "crop": {"class_type": "LikenessCropFaces", "inputs": {"image": [photo, 0], "faces": [found, 0], **cut}},
+        "other": {"class_type": "ImageInvert", "inputs": {"image": ["crop", 1]}},
+        "put back": {
+            "class_type": "LikenessStitchFaces",
+            "inputs": {"image": [photo, 0], "crops": ["crop", 0], "changed": ["other", 0], **given},
+        },
+    }
+
+
+def test_what_a_loaded_video_says_goes_on_with_the_people_who_were_worked_on(
+    comfyui: ComfyServer, prompt: dict[str, Any]
+) -> None:
+    result, photo, analysis = (
+        titled(prompt, "Result"), titled(prompt, "Target photo"), of_kind(prompt, "LoadFaceAnalysis")
+    )  # fmt: skip
+    saving = prompt[result]["inputs"]
+    del saving["images"]
+    common = {"analysis": [analysis, 0], "strength": 1.0, "threshold": 0.5, "smoothing": "none", "crf": 23}
+    restoring = common | {"restorer": ["restorer", 0], "fidelity": 0.5, "area": "face"}
+    prompt |= {
+        "frames": {"class_type": "RepeatImageBatch", "inputs": {"image": [photo, 0], "amount": 3}},
+        "film": {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 5.0}},
+        "restorer": {"class_type": "LikenessLoadFaceRestorer", "inputs": {"restorer": "sharpen"}},
+        "crisp": {"class_type": "LikenessRestoreFacesInVideo", "inputs": restoring | {"video": ["film", 0]}},
+        result: prompt[result] | {"class_type": "LikenessSaveVideo", "inputs": saving | {"video": ["crisp", 0]}},
+    }
+    first, _, read = ran(comfyui, prompt)
+    (crisp,) = statement(first).operations
+    (track,) = crisp.tracks
+    assert (track.number, track.first_frame, track.last_frame) == (0, 0, 2)
+    assert (
+        all(100 < x1 - x0 < 300 for x0, _, x1, _ in track.boxes) and "1 person(s) in frames 0 to 2 of a video" in read
+    )
+    assert {"sharpen", "dlib_resnet_128"} <= {model.name for model in crisp.models}
+    (comfyui.base / "input" / "worked_on.mp4").write_bytes(first.read_bytes())
+    prompt["film"] = {"class_type": "LoadVideo", "inputs": {"file": "worked_on.mp4"}}
+    prompt[result]["inputs"]["video"] = ["film", 0]
+    assert statement(ran(comfyui, prompt)[0]).operations == (crisp,)
+    prompt["crisp"]["inputs"]["strength"] = 0.5
+    prompt[result]["inputs"]["video"] = ["crisp", 0]
+    before, after = statement(ran(comfyui, prompt)[0]).operations
+    assert before == crisp and (after.node, after.settings["strength"]) == ("LikenessRestoreFacesInVideo", 0.5)
+
+
 @pytest.fixture
 def certificate(comfyui: ComfyServer) -> Iterator[None]:
     pytest.importorskip("c2pa", reason="content credentials need c2pa-python")
@@ -174,98 +231,3 @@ def test_a_file_outside_comfyui_s_folders_is_not_read(comfyui: ComfyServer, prom
     reading["saved"] = ["name", 0]
     with pytest.raises(PromptFailed, match=r"Invalid file path: '\.\./models"):
         comfyui.run(prompt)
-
-
-class TestProtected:
-    """With Eileen Collins among the protected people."""
-
-    @pytest.fixture(autouse=True)
-    def listed(self, comfyui: ComfyServer) -> Iterator[None]:
-        analysis = load_embedded_analysis(Registry(TorchRuntime()))
-        eileen = build_identity(analysis, [read_picture(SAMPLES / "astronaut.png")], name="E. Collins")[0]
-        path = save_identity(eileen, comfyui.base / "models" / "likeness" / "protected")
-        yield
-        path.unlink()
-
-    def test_building_her_identity_is_refused(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
-        prompt[titled(prompt, "Source person")]["inputs"]["name"] = "a new name"
-        with pytest.raises(PromptFailed, match=r"'E\. Collins' \(distance 0\.00, limit 0\.5\).*protected"):
-            comfyui.run(prompt)
-
-    def test_changing_her_face_is_refused(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> None:
-        source, target = titled(prompt, "Source photo"), titled(prompt, "Target photo")
-        inputs = json.loads(json.dumps([prompt[target]["inputs"], prompt[source]["inputs"]]))
-        prompt[source]["inputs"], prompt[target]["inputs"] = inputs
-        prompt[titled(prompt, "Source person")]["inputs"]["name"] = "Grace Hopper"
-        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
-            comfyui.run(prompt)
-
-    def test_moving_her_face_is_refused_and_making_it_crisp_is_not(
-        self, comfyui: ComfyServer, prompt: dict[str, Any]
-    ) -> None:
-        photo, found = titled(prompt, "Source photo"), of_kind(prompt, "DetectFaces")
-        prompt[found]["inputs"]["image"] = [photo, 0]
-        given = {"image": [photo, 0], "faces": [found, 0], "strength": 1.0}
-        motion = {"emotion": "happiness", "intensity": 0.5, "seconds": 0.0, "rise_s": 0.0, "fall_s": 0.0, "fps": 25.0}
-        kept = {key: prompt[key] for key in (photo, found, of_kind(prompt, "LoadFaceAnalysis"))} | {
-            "happy": {"class_type": "LikenessEmotion", "inputs": motion},
-            "out": {"class_type": "PreviewImage", "inputs": {"images": ["act", 0]}},
-            "restorer": {"class_type": "LikenessLoadFaceRestorer", "inputs": {"restorer": "sharpen"}},
-        }
-        moves = {"motion": ["happy", 0], "renderer": "mesh"}
-        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'"):
-            comfyui.run(kept | {"act": {"class_type": "LikenessAnimatePortrait", "inputs": given | moves}})
-        crisp = {"restorer": ["restorer", 0], "fidelity": 0.5, "area": "face"}
-        outputs = comfyui.run(kept | {"act": {"class_type": "LikenessRestoreFaces", "inputs": given | crisp}})
-        assert outputs["act"]["text"][0].startswith("1 face(s) restored with sharpen.")
-
-    @pytest.fixture
-    def her_motion(self, comfyui: ComfyServer, prompt: dict[str, Any]) -> dict[str, Any]:
-        """Her photo and a motion, with a node that is to bring both together."""
-        photo, loader = titled(prompt, "Source photo"), of_kind(prompt, "LoadFaceAnalysis")
-        motion = {"emotion": "happiness", "intensity": 0.5, "seconds": 0.2, "rise_s": 0.0, "fall_s": 0.0, "fps": 10.0}
-        saving = {"video": ["made", 0], "filename_prefix": "her", "format": "auto", "codec": "auto"}
-        sound = {"duration": 0.2, "sample_rate": 16000, "channels": 1}
-        return {
-            "photo": prompt[photo],
-            "analysis": prompt[loader],
-            "happy": {"class_type": "LikenessEmotion", "inputs": motion},
-            "sound": {"class_type": "EmptyAudio", "inputs": sound},
-            "save": {"class_type": "SaveVideo", "inputs": saving},
-        }
-
-    def test_a_video_of_her_photo_is_refused(self, comfyui: ComfyServer, her_motion: dict[str, Any]) -> None:
-        found = {"image": ["photo", 0], "analysis": ["analysis", 0], "threshold": 0.5, "max_faces": 0, "min_size_px": 0}
-        moved = PORTRAIT | {"image": ["photo", 0], "faces": ["faces", 0], "motions.motion0": ["happy", 0]}
-        her_motion["faces"] = {"class_type": "LikenessDetectFaces", "inputs": found}
-        her_motion["made"] = {"class_type": "LikenessAnimatePortraitToVideo", "inputs": moved}
-        with pytest.raises(PromptFailed, match=r"A face of picture 0 of the input is 'E\. Collins'.*protected"):
-            comfyui.run(her_motion)
-        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))
-
-    def test_dubbing_a_video_of_her_is_refused_when_she_appears(
-        self, comfyui: ComfyServer, her_motion: dict[str, Any]
-    ) -> None:
-        given = {"video": ["film", 0], "audio": ["sound", 0], "analysis": ["analysis", 0], "motion": ["happy", 0]}
-        her_motion |= {
-            "frames": {"class_type": "RepeatImageBatch", "inputs": {"image": ["photo", 0], "amount": 2}},
-            "film": {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 10.0}},
-            "made": {"class_type": "LikenessDubVideo", "inputs": LISTEN | DUB | given},
-        }
-        with pytest.raises(PromptFailed, match=r"the video, at 0\.00 s is 'E\. Collins'.*protected"):
-            comfyui.run(her_motion)
-        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))
-
-    def test_changing_her_face_in_a_video_is_refused_when_she_appears(self, comfyui: ComfyServer) -> None:
-        prompt = prompt_of(comfyui, "swap_in_video")
-        photo = titled(prompt, "Who is replaced")
-        swap = next(node for node in prompt.values() if node["class_type"] == "LikenessSwapFacesInVideo")
-        source, her = prompt[titled(prompt, "Source photo")]["inputs"], prompt[photo]["inputs"]
-        source["image"], her["image"] = her["image"], source["image"]
-        prompt["frames"] = {"class_type": "RepeatImageBatch", "inputs": {"image": [photo, 0], "amount": 2}}
-        prompt["made"] = {"class_type": "CreateVideo", "inputs": {"images": ["frames", 0], "fps": 10.0}}
-        swap["inputs"]["video"] = ["made", 0]
-        swap["inputs"].pop("people.person0")
-        with pytest.raises(PromptFailed, match=r"the video, at 0\.00 s is 'E\. Collins'"):
-            comfyui.run(prompt)
-        assert not list((comfyui.base / "output" / "likeness_unfinished").glob("*"))

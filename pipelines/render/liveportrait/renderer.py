@@ -29,6 +29,8 @@ from .networks import Networks, load_networks
 from .options import LivePortraitOptions
 from .space import CropSpace
 
+LICENCE = "MIT (KwaiVGI/LivePortrait)"
+
 #: Soft border of the pasted square, as a part of its side.
 FEATHER = 0.1
 
@@ -101,6 +103,7 @@ class LivePortraitPortrait:
 class LivePortrait:
     """Loaded LivePortrait. It remembers what it read from the last portraits, as long as somebody holds it."""
 
+    name, licence = "liveportrait", LICENCE
     turn_limits = None
 
     def __init__(
@@ -178,7 +181,7 @@ class LivePortraitRenderer:
 
     name = "liveportrait"
     title = "LivePortrait (human model)"
-    licence = "MIT (KwaiVGI/LivePortrait)"
+    licence = LICENCE
     requires: tuple[str, ...] = tuple(file.published for file in NETWORK_FILES)
 
     def missing(self, registry: Registry) -> tuple[str, ...]:

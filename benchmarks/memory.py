@@ -1,11 +1,11 @@
 """What a server keeps: the resident size of the real ComfyUI over 200 executions of the example workflows.
 
-All of them take part, on the CPU. What is small are the models, as in the tests: checkpoints, ControlNets, CLIP, CLIP
-Vision and audio encoders of the true layout with few or narrow layers; the files of adapters, speech heads and lips,
-and the EVA02 tower, with published names and small tensors; a face parser of its true size. All their numbers are
-random. LivePortrait's networks and the recognisers that need InsightFace's files give way to arithmetic of the same
-inputs and outputs. Latents have a quarter of their sides, samplers take two steps. Everything else, sound, videos and
-pictures included, is as the workflows have it.
+All of them take part, on the CPU, which takes a quarter of an hour. What is small are the models, as in the tests:
+checkpoints, ControlNets, CLIP, CLIP Vision and audio encoders of the true layout with few or narrow layers; the files
+of adapters, speech heads and lips, and the EVA02 tower, with published names and small tensors; a face parser of its
+true size. All their numbers are random. LivePortrait's networks and the recognisers that need InsightFace's files
+give way to arithmetic of the same inputs and outputs. Latents have a quarter of their sides, samplers take two steps.
+Everything else, sound, videos and pictures included, is as the workflows have it.
 
 Every execution computes anew: between two runs of a workflow ComfyUI has run all the others, and it forgets what the
 current one does not use.

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from likeness.tests.adapters.tiny_files import EVA_FILE, write_files
+from likeness.tests.adapters.tiny_files import EVA_FILE
 from likeness.tests.comfyui_server import ComfyServer, PromptFailed
+from likeness.tests.workflows.tiny_weights import write_narrow_adapters
 
 Prompt = dict[str, dict[str, Any]]
 
@@ -31,7 +32,8 @@ def node(class_type: str, **inputs: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def files(comfyui: ComfyServer) -> None:
-    write_files(comfyui.base / "models", (FACEID, PORTRAIT, INSTANTID, PULID_FLUX, PLUS, PHOTOMAKER, EVA_FILE))
+    files = (FACEID, PORTRAIT, INSTANTID, PULID_FLUX, PLUS, PHOTOMAKER, EVA_FILE)
+    write_narrow_adapters(comfyui.base / "models", *files)
 
 
 def graph(file: str = FACEID, kind: str = "SD1.5", recogniser: str = "arcface_w600k_r50", **dials: Any) -> Prompt:

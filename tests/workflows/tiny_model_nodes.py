@@ -29,9 +29,7 @@ OWN_FILES = ("eva02", "bisenet", "musetalk", "whisper_tiny", "dice_talk")
 @cache
 def model_of(kind):
     """One model per kind for the whole process, as a loader's cache would keep it."""
-    if kind == "FLUX":
-        return tiny_models.flux()
-    return tiny_models.unet({"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind])
+    return tiny_models.flux() if kind == "FLUX" else tiny_models.narrow_unet(kind)
 
 
 class TinyVae:
@@ -116,8 +114,7 @@ class Control(io.ComfyNode):
 
     @classmethod
     def execute(cls, kind):
-        config = {"SD1.5": tiny_models.SD15_CONFIG, "SDXL": tiny_models.SDXL_CONFIG}[kind]
-        return io.NodeOutput(tiny_models.controlnet(config=config))
+        return io.NodeOutput(tiny_models.narrow_controlnet(kind))
 
 
 class ClipVision(io.ComfyNode):

@@ -43,24 +43,72 @@ class Place:
         return np.clip(0.5 - distance * self.unit, 0, 1)
 
 
+#: How far each finger reaches beyond the middle of their tips, from the index finger on, in eye distances.
+_REACH = (-0.1, 0.08, 0.02, -0.18)
+
+
 def hand(place: Place, skin: Map) -> list[Layer]:
     """Four fingers and the back of a hand across the cheek and the mouth, darker and redder than the face."""
+    return _hand(place, skin, (0.0, 0.98), -17.0)
+
+
+def hand_from_the_right(place: Place, skin: Map) -> list[Layer]:
+    """The same hand from the other side, over the mouth."""
+    return _hand(place, skin, (0.0, 1.1), 195.0)
+
+
+def hand_from_below(place: Place, skin: Map) -> list[Layer]:
+    """The same hand upright in front of chin and cheek."""
+    return _hand(place, skin, (-0.4, 0.75), -80.0)
+
+
+def hand_over_the_eye(place: Place, skin: Map) -> list[Layer]:
+    """The same hand from the right over eye and cheek."""
+    return _hand(place, skin, (0.45, 0.05), 200.0)
+
+
+def _hand(place: Place, skin: Map, at: tuple[float, float], towards_deg: float) -> list[Layer]:
+    """A hand whose fingers point `towards_deg` (0 is to the right, 90 down) and whose tips lie around `at`."""
     tone = skin * np.array([0.80, 0.66, 0.58])
-    layers: list[Layer] = []
-    for row in range(4):
-        y = 0.62 + 0.36 * row
-        tip = (-0.05 + 0.12 * (row in (1, 2)), y - 0.12)
-        layers.append(_limb(place, (-1.5, y + 0.45), tip, 0.17, tone))
-    layers.insert(0, _limb(place, (-1.9, 1.9), (-1.35, 1.35), 0.75, tone))
+    along = np.array([np.cos(np.deg2rad(towards_deg)), np.sin(np.deg2rad(towards_deg))])
+    aside = np.array([-along[1], along[0]])
+    wrist = np.array(at) - 1.75 * along
+    layers = [_limb(place, wrist - 4 * along, wrist, 0.5, tone), _limb(place, wrist - 0.6 * along, wrist, 0.74, tone)]
+    for row, reach in enumerate(_REACH):
+        tip = at + 0.355 * (row - 1.5) * aside + reach * along
+        layers.append(_limb(place, tip - (1.55 + reach) * along, tip, 0.17, tone))
+        layers += _marks(place, tip, along, tone)
     return layers
 
 
-def _limb(place: Place, start: tuple[float, float], end: tuple[float, float], radius: float, tone: Map) -> Layer:
-    distance, side = place.capsule(start, end, radius)
+def _marks(place: Place, tip: Map, along: Map, tone: Map) -> list[Layer]:
+    """A nail and the creases of two joints of a finger."""
+    dx, dy = place.x - tip[0], place.y - tip[1]
+    ahead, aside = dx * along[0] + dy * along[1], -dx * along[1] + dy * along[0]
+    nail = np.hypot((ahead - 0.02) / 0.115, aside / 0.085)
+    shine = 1.06 + 0.2 * np.exp(-(((aside + 0.03) / 0.03) ** 2))
+    layers: list[Layer] = [
+        (tone * np.array([1.03, 1.05, 1.08]) * shine[..., None], 0.75 * np.clip(9 * (1 - nail), 0, 1))
+    ]
+    bent = ahead - 0.5 * aside**2
+    creases = sum(
+        np.exp(-(((bent - at) / 0.016) ** 2)) for joint in (-0.42, -0.85) for at in (joint - 0.04, joint, joint + 0.045)
+    )
+    depth = 0.3 * creases * np.clip(1 - (aside / 0.13) ** 4, 0, 1)
+    layers.append((0.5 * np.broadcast_to(tone, (*dx.shape, 3)), depth))
+    return layers
+
+
+def _limb(place: Place, start: Map, end: Map, radius: float, tone: Map) -> Layer:
+    distance, side = place.capsule((start[0], start[1]), (end[0], end[1]), radius)
     round_ = np.sqrt(np.clip(1 - side**2, 0, 1))
-    # lit from above, dark where two fingers meet
-    shade = (0.45 + 0.55 * round_) * (1 - 0.12 * side)
-    return tone * shade[..., None], place.opacity(distance)
+    # lit from above, dark where two fingers meet; no skin has one colour
+    blotches = np.mean(
+        [np.sin(a * place.x + b * place.y + a) for a, b in ((9, 5), (-7, 11), (15, -13), (23, 19))], axis=0
+    )
+    shade = (0.45 + 0.55 * round_) * (1 - 0.12 * side) * (1 + 0.04 * blotches)
+    blush = np.array([0.01, -0.02, -0.015]) * blotches[..., None]
+    return tone * (1 + blush) * shade[..., None], place.opacity(distance)
 
 
 def hair(place: Place, skin: Map) -> list[Layer]:
@@ -111,6 +159,9 @@ def glasses(place: Place, skin: Map) -> list[Layer]:
 #: What is drawn, by name.
 OCCLUDERS: dict[str, Callable[[Place, Map], list[Layer]]] = {
     "hand": hand,
+    "hand from the right": hand_from_the_right,
+    "hand from below": hand_from_below,
+    "hand over the eye": hand_over_the_eye,
     "hair": hair,
     "bar": bar,
     "microphone": microphone,

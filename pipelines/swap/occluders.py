@@ -15,7 +15,8 @@ from ..geometry.transforms import Matrix
 from ..geometry.warp import crop_pictures
 from ..onnx_network import OnnxNetwork
 from ..registry import Registry
-from ..stitch.occlusion import Occluder, guess_hidden
+from ..stitch.guess import guess_hidden
+from ..stitch.occlusion import Occluder
 
 #: Side of the crops that the networks take.
 _SIDE_PX = 256

@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from likeness.benchmarks.occluders import OCCLUDERS, with_occluder
-from likeness.benchmarks.occlusion import LEAST, overlap
+from likeness.benchmarks.occlusion import LEAST, MOST_CHANGED, MOST_KEPT, TONES, changed_of, kept_skin, overlap
 from likeness.pipelines.errors import InputError, MissingWeightsError, WrongWeightsError
 from likeness.pipelines.face import Face, Faces
 from likeness.pipelines.registry import Registry
 from likeness.pipelines.runtime import TorchRuntime
-from likeness.pipelines.stitch import stitch_faces
-from likeness.pipelines.stitch.occlusion import Occluder, guess_hidden, hidden_masks, hidden_part
+from likeness.pipelines.stitch import face_masks, stitch_faces
+from likeness.pipelines.stitch.connected import narrowed, widened
+from likeness.pipelines.stitch.guess import guess_hidden
+from likeness.pipelines.stitch.occlusion import Occluder, hidden_masks, hidden_part
 from likeness.pipelines.swap import SwapOptions, swap_faces
 from likeness.pipelines.swap.occluders import load_occluder, occluder_names
 from likeness.pipelines.weights import Manifest
@@ -66,6 +68,55 @@ def test_a_swap_with_an_occluder_keeps_the_hand_and_still_changes_the_rest(demo)
     cheek = [part[0, y - 5 : y + 6, x - 5 : x + 6].mean((0, 1)) for part in (bare, *results)]
     # the hand must not colour the face
     assert float((cheek[2] - cheek[0]).abs().max()) < 0.6 * float((cheek[1] - cheek[0]).abs().max())
+
+
+@pytest.mark.parametrize("name", OCCLUDERS)
+def test_a_swap_leaves_all_but_a_few_pixels_of_what_is_drawn_in_front(demo, name):
+    astronaut = demo.astronaut, demo.astronaut_face, demo.hopper_identity
+    hopper = demo.hopper, demo.hopper_face, demo.astronaut_identity
+    person = hopper if name.startswith("hand") else astronaut
+    assert changed_of(demo.analysis, demo.swapper, *person, name) < MOST_CHANGED
+
+
+@pytest.mark.parametrize("name", ["hand", "hand over the eye"])
+def test_no_pale_rim_is_painted_around_a_hand_or_onto_its_border(demo, name):
+    covered, hand = with_occluder(demo.astronaut, demo.astronaut_face, name)
+    face = demo.analysis.detect(covered).frames[0][0]
+    swapped, bare = (
+        stitch_faces(picture, swap_faces(demo.swapper, picture, [(0, seen, demo.hopper_identity)], options))[0]
+        for picture, seen, options in (
+            (covered, face, SwapOptions(occluder=GUESS)),
+            (demo.astronaut, demo.astronaut_face, SwapOptions()),
+        )
+    )
+    hull = face_masks(Faces(((face,),), 512, 512), feather=0.0)[0] > 0.5
+    border = hull & (hand > 0.9) & (narrowed((hand > 0.9).float(), 3) == 0)
+    ring = hull & (hand < 0.01) & (widened((hand > 0.01).float(), 4) > 0)
+    given, result = covered[0].mean(-1), swapped[0].mean(-1)
+    assert int(border.sum()) > 300 and int(ring.sum()) > 80
+    assert float((result - given > 0.05)[border].float().mean()) < 0.03
+    # beside it, nothing is brighter than both the picture and the same face swapped without a hand
+    brightest = widened(torch.maximum(given, bare[0].mean(-1)), 3)
+    assert float((result - brightest)[ring].max()) < 0.05
+
+
+def test_free_skin_of_any_tone_is_swapped(demo):
+    people = (demo.astronaut, demo.astronaut_face), (demo.hopper, demo.hopper_face)
+    kept = [kept_skin(*person, tone) for person in people for tone in TONES]
+    assert np.mean(kept) < MOST_KEPT and max(kept) < 0.03, kept
+
+
+def test_grain_hardly_moves_the_border_of_what_is_in_front(demo):
+    covered, _ = with_occluder(demo.astronaut, demo.astronaut_face, "hand")
+    faces = Faces(((demo.astronaut_face,),), 512, 512)
+    hull = face_masks(faces, feather=0.0)[0] > 0.5
+    generator = torch.Generator().manual_seed(3)
+    masks = [
+        hidden_masks(GUESS, covered + 0.01 * torch.randn(covered.shape, generator=generator), faces)[0][hull]
+        for _ in range(3)
+    ]
+    moved = [float((one - other).abs().mean()) for one, other in zip(masks, masks[1:], strict=False)]
+    assert max(moved) < 0.03, moved
 
 
 def test_hidden_parts_of_any_window_are_cut_from_the_same_mask(demo):

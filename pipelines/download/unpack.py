@@ -14,6 +14,8 @@ from ..errors import InputError, UnsafeFileError
 from ..files.names import check_name
 
 _BLOCK = 1 << 20
+#: What zipfile raises for an archive that is damaged, of a kind it does not know, or has names that are no text.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 #: More members, and more bytes out than in, than any archive of weights has: these hardly compress.
 _MOST_MEMBERS, _MOST_GROWTH = 64, 4
 
@@ -38,7 +40,7 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, ...]:
                 return tuple(_move(temporary / name, folder / name) for name in members)
             finally:
                 shutil.rmtree(temporary, ignore_errors=True)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _DAMAGED as error:
         raise UnsafeFileError(f"{archive} cannot be unpacked: {error}. Fetch it again.") from error
     except OSError as error:
         # a place before the archive's beginning; everything else is the disk's

@@ -80,7 +80,10 @@ def _location(data: mmap.mmap, start: int, end: int) -> Iterator[str]:
         return
     if value[1] - value[0] > _MAX_LOCATION_BYTES:
         raise _BrokenError(f"a file name of {value[1] - value[0]} bytes")
-    yield data[slice(*value)].decode("utf-8", "surrogateescape")
+    location = data[slice(*value)]
+    if b"\0" in location:
+        raise _BrokenError("a file name with a zero in it")
+    yield location.decode("utf-8", "surrogateescape")
 
 
 def _fields(data: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:

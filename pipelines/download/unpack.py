@@ -51,6 +51,8 @@ def unpack(archive: Path, folder: Path) -> tuple[Path, ...]:
 
 def _members(archive: Path, infos: Sequence[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Member by the path it gets below the folder, all of them checked."""
+    if not all(info.filename for info in infos):
+        raise _refused(archive, "one of its members has no name")
     files = [info for info in infos if not info.is_dir()]
     if len(infos) > _MOST_MEMBERS:
         raise _refused(archive, f"it has {len(infos)} members, at most {_MOST_MEMBERS} are unpacked")

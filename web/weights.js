@@ -95,7 +95,7 @@ class WeightsDialog {
       if (pick.checked) this.pickNeeds(file);
       this.count();
     });
-    const nodes = file.used_by.map((id) => id.replace("Likeness", "").replace(/([a-z])([A-Z])/g, "$1 $2")).join(", ");
+    const nodes = file.used_by.map((id) => LiteGraph.registered_node_types[id]?.title ?? id).join(", ");
     const from = file.from.length ? ` · from ${new URL(file.from[0]).host}` : "";
     const unchecked = file.hash_known ? "" : " · no published hash: checked against this download ever after";
     const about = element("span", {}, element("b", { textContent: file.id }));

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from ..weights import ROOT
 
 
 def as_text(found: Mapping[str, Any]) -> str:
@@ -79,15 +81,15 @@ def _missing(found: Mapping[str, Any], missing: Mapping[str, Mapping[str, Any]])
         f"Not here: {len(missing)} files. None is needed; each gives its node more.",
         f"To get one: ./likeness fetch ID, or put it below {base} yourself.",
     ]
-    groups: dict[tuple[str, str], list[str]] = {}
+    groups: dict[tuple[tuple[str, ...], str], list[str]] = {}
     for name, item in missing.items():
-        key = (", ".join(item["used_by"]), str(item["licence"]))
+        key = (tuple(item["used_by"]), str(item["licence"]))
         row = f"    - {name:{_width(missing)}}{item['size']:>15}  {_below(base, item['target'])}"
         groups.setdefault(key, []).append(row)
-    for node in dict.fromkeys(node for node, _ in groups):
-        lines.append(f"  {_titles(node)}")
-        for (user, licence), rows in groups.items():
-            if user == node:
+    for nodes in dict.fromkeys(nodes for nodes, _ in groups):
+        lines.append(f"  {_titles(nodes)}")
+        for (users, licence), rows in groups.items():
+            if users == nodes:
                 lines += [f"   {licence}", *rows]
     archives = {
         name: item for name, item in found["weights"].items() if item["state"] == "archive" and not item["path"]
@@ -104,9 +106,10 @@ def _width(names: Iterable[str]) -> int:
     return max((len(name) for name in names), default=0)
 
 
-def _titles(nodes: str) -> str:
-    """ "LikenessLoadSwapper" -> "Load Swapper", as the menu has it."""
-    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", nodes.replace("Likeness", ""))
+def _titles(nodes: Iterable[str]) -> str:
+    """Node ids as the menu has them: "LikenessLoadDiceTalk" is "Load DICE-Talk"."""
+    titles = json.loads((ROOT / "locales" / "en" / "nodeDefs.json").read_text(encoding="utf-8"))
+    return ", ".join(titles[node]["display_name"] for node in nodes)
 
 
 def _below(base: Path, target: str) -> str:

@@ -53,10 +53,10 @@ def read_emap(path: Path) -> FloatArray:
         chosen = [constant for constant in constants if constant.name == "emap"] or list(constants[-1:])
         shapes = [tuple(constant.dims) for constant in chosen]
         maps = [onnx.numpy_helper.to_array(one, str(path.parent)) for one in chosen if tuple(one.dims) == needed]
-    except KeyError as error:
-        raise WrongWeightsError(f"{path}: its map has numbers of the unknown type {error}. {_WAY_OUT}") from error
     except LikenessError:
         raise
+    except KeyError as error:
+        raise WrongWeightsError(f"{path}: its map has numbers of the unknown type {error}. {_WAY_OUT}") from error
     except (DecodeError, OSError, ValueError, onnx.checker.ValidationError) as error:
         raise WrongWeightsError(f"{path} cannot be read for its map: {error}. {_WAY_OUT}") from error
     if not maps:

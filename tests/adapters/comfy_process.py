@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -75,27 +74,18 @@ def _import_pack() -> None:
 
 def run(names: dict[str, Any]) -> None:
     """Run the cases among a module's globals, after `start`; argv[3:] picks some."""
-    print(json.dumps(outcomes(names, sys.argv[3:])))
+    from likeness.tests.case_outcomes import outcomes
 
-
-def outcomes(names: dict[str, Any], only: list[str]) -> dict[str, str]:
-    """Case -> "" or its traceback, of all cases or those that are named."""
-    found: dict[str, str] = {}
-    for name, case in list(names.items()):
-        if name.startswith("case_") and (not only or name in only):
-            try:
-                case()
-                found[name] = ""
-            except Exception:
-                found[name] = traceback.format_exc()
-    return found
+    print(json.dumps(outcomes(names, only=sys.argv[3:])))
 
 
 def run_files(files: list[Path]) -> None:
     """Run all cases of several files and print them by the file's name."""
     start(Path(sys.argv[1]), Path(sys.argv[2]))
+    from likeness.tests.case_outcomes import outcomes
+
     sys.path.insert(0, str(Path(__file__).parent))
-    print(json.dumps({file.name: outcomes(vars(importlib.import_module(file.stem)), []) for file in files}))
+    print(json.dumps({file.name: outcomes(vars(importlib.import_module(file.stem))) for file in files}))
 
 
 if __name__ == "__main__":

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from likeness.tests.browser.test_browser import Page, browser  # noqa: F401
 from likeness.tests.comfyui_server import ROOT, ComfyServer
 from likeness.tests.download.file_server import Served, serving
@@ -66,8 +64,7 @@ def test_the_button_fetches_after_agreement_and_says_what_went_wrong(
     (comfyui.base / "models" / "likeness" / "fetched.json").unlink()
 
 
-@pytest.mark.parametrize("node", ["LikenessLoadSwapper"])
-def test_a_load_node_offers_its_weights_in_its_menu(browser: Any, comfyui: ComfyServer, node: str) -> None:  # noqa: F811
+def test_a_load_node_offers_its_weights_in_its_menu(browser: Any, comfyui: ComfyServer) -> None:  # noqa: F811
     page = Page(browser, comfyui, nodes_2=False)
     content = page.tab.evaluate(
         """async (type) => {
@@ -77,11 +74,11 @@ def test_a_load_node_offers_its_weights_in_its_menu(browser: Any, comfyui: Comfy
           items.at(-1).callback();
           return items.at(-1).content;
         }""",
-        node,
+        "LikenessLoadDiceTalk",
     )
     assert content == "Likeness: Get weights…"
     page.tab.wait_for_selector("dialog.likeness-weights")
-    assert page.tab.input_value("dialog.likeness-weights input[type=search]") == "LoadSwapper"
+    assert page.tab.input_value("dialog.likeness-weights input[type=search]") == "LoadDiceTalk"
     shown = page.tab.locator("dialog.likeness-weights .file:visible").all_inner_texts()
-    assert shown and all("Load Swapper" in text for text in shown)
+    assert shown and all("Load DICE-Talk" in text for text in shown)
     page.tab.close()

@@ -72,6 +72,7 @@ def test_without_any_weights_everything_works_and_every_missing_file_says_how_to
         assert Path(item["target"]).is_relative_to(tmp_path)
         assert f"- {name} " in text and item["licence"] in text and item["size"] in text
     assert "insightface/models/antelopev2/scrfd_10g_bnkps.onnx" in text
+    assert "\n  Load DICE-Talk\n" in text and "\n  Load LivePortrait, Animate Portrait, " in text
     assert max(len(line) for line in text.splitlines()) < 300
 
 

@@ -10,7 +10,6 @@ import json
 import os
 import sys
 import threading
-import traceback
 import weakref
 from pathlib import Path
 from typing import Any
@@ -263,15 +262,9 @@ def main() -> None:
     start_comfyui(Path(sys.argv[1]), Path(sys.argv[2]))
     import_pack()
     from likeness.nodes.comfy_runtime import ComfyRuntime
+    from likeness.tests.case_outcomes import outcomes
 
-    results, found = {}, {**globals(), **vars(fetching_cases)}
-    for name, case in [(name, case) for name, case in found.items() if name.startswith("case_")]:
-        try:
-            case(ComfyRuntime())
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-    print(json.dumps(results))
+    print(json.dumps(outcomes(globals() | vars(fetching_cases), lambda: [ComfyRuntime()])))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -235,16 +234,10 @@ def main() -> None:
     import torch
 
     from likeness.nodes.comfy_runtime import ComfyRuntime
+    from likeness.tests.case_outcomes import outcomes
 
     torch.set_num_threads(1)
-    results = {}
-    for name, case in [(name, case) for name, case in globals().items() if name.startswith("case_")]:
-        try:
-            case(ComfyRuntime())
-            results[name] = ""
-        except Exception:
-            results[name] = traceback.format_exc()
-    print(json.dumps(results))
+    print(json.dumps(outcomes(globals(), lambda: [ComfyRuntime()])))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import asyncio
 import json
 import logging
 import sys
-import traceback
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
@@ -214,15 +213,9 @@ def main(comfyui: str, base: str) -> None:
     before = set(sys.modules)
     node_surface.load_nodes()
     LOADED_BY_THE_PACK.update(set(sys.modules) - before)
-    results: dict[str, str] = {}
-    for name, case in (globals() | vars(protection_cases) | vars(statement_cases)).items():
-        if name.startswith("case_"):
-            try:
-                case()
-            except Exception:
-                results[name] = traceback.format_exc()
-            else:
-                results[name] = ""
+    from likeness.tests.case_outcomes import outcomes
+
+    results = outcomes(globals() | vars(protection_cases) | vars(statement_cases))
     sys.stdout.write("\n" + json.dumps(results) + "\n")
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import onnx
+import pytest
 import torch
 
 from likeness.pipelines.face import Face
@@ -11,7 +12,12 @@ from likeness.pipelines.geometry.templates import TEMPLATES
 from likeness.pipelines.identity.identity import EncodedReferences, Identity
 from likeness.pipelines.registry import Registry
 from likeness.pipelines.runtime import TorchRuntime
+from likeness.pipelines.swap import SWAPPERS
+from likeness.pipelines.swap.onnx_swapper import OnnxSwapper
 from likeness.pipelines.weights import Manifest
+
+ENTRIES = [entry for entry in SWAPPERS if isinstance(entry, OnnxSwapper)]
+each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
 FLOAT, HALF = onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16
 

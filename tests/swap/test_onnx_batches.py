@@ -8,13 +8,13 @@ import torch
 from likeness.pipelines.errors import CancelledError, WrongWeightsError
 from likeness.pipelines.runtime import TorchRuntime
 from likeness.pipelines.swap import SWAPPERS, SwapOptions, swap_faces, swapper_named
-from likeness.pipelines.swap.onnx_swapper import OnnxSwapper
 from likeness.pipelines.swap.tracked import TrackedSwap
 from likeness.pipelines.video.face_frames import FaceFrames
 from likeness.pipelines.video.face_tracks import FaceTracks
 from likeness.pipelines.video.processing import Frame
 from likeness.pipelines.video.stream import process_video
 from likeness.tests.swap.onnx_stand_ins import (
+    ENTRIES,
     loaded,
     person_with,
     picture,
@@ -29,8 +29,6 @@ from likeness.tests.swap.onnx_stand_ins import (
 from likeness.tests.video.drawn import BLUE, RED, Colours, Discs, packets, write_video
 from likeness.tests.video.drawn import picture as drawn
 from likeness.tests.video.streaming import FAST, Interrupted, Stops
-
-ENTRIES = [entry for entry in SWAPPERS if isinstance(entry, OnnxSwapper)]
 
 
 @pytest.fixture(scope="module")

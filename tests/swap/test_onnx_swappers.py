@@ -6,10 +6,11 @@ import torch
 
 from likeness.pipelines.errors import InputError, WrongWeightsError
 from likeness.pipelines.stitch import stitch_faces
-from likeness.pipelines.swap import SWAPPERS, SwapOptions, swap_faces, swapper_named
+from likeness.pipelines.swap import SwapOptions, swap_faces, swapper_named
 from likeness.pipelines.swap.inswapper import INSWAPPER
-from likeness.pipelines.swap.onnx_swapper import OnnxSwapper, join, split
+from likeness.pipelines.swap.onnx_swapper import join, split
 from likeness.tests.swap.onnx_stand_ins import (
+    each_entry,
     loaded,
     person_with,
     picture,
@@ -19,9 +20,6 @@ from likeness.tests.swap.onnx_stand_ins import (
     sparse_face,
     unknown_person,
 )
-
-ENTRIES = [entry for entry in SWAPPERS if isinstance(entry, OnnxSwapper)]
-each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
 
 @pytest.fixture

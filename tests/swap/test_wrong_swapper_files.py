@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from likeness.pipelines.errors import WrongWeightsError
-from likeness.pipelines.swap import SWAPPERS, SwapOptions, swap_faces, swapper_named
+from likeness.pipelines.swap import SwapOptions, swap_faces, swapper_named
 from likeness.pipelines.swap.choice import load_swapper
 from likeness.pipelines.swap.emap import read_emap
-from likeness.pipelines.swap.onnx_swapper import OnnxSwapper
 from likeness.tests.swap.onnx_stand_ins import (
+    ENTRIES,
+    each_entry,
     loaded,
     person_with,
     picture,
@@ -25,9 +26,6 @@ from likeness.tests.swap.onnx_stand_ins import (
     sparse_face,
     unknown_person,
 )
-
-ENTRIES = [entry for entry in SWAPPERS if isinstance(entry, OnnxSwapper)]
-each_entry = pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
 
 WEB_PAGE = b"<!DOCTYPE html><html><body>404: the file has moved</body></html>"
 
